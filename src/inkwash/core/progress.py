@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import torch
+    from PIL.Image import Image
 
 
 @dataclass(frozen=True)
@@ -17,14 +18,21 @@ class Loading:
     name: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Started:
+    """The request is settled and drawing begins.  ``sigmas``: the noise schedule, descending."""
+
+    images: int
+    steps: int
+    sigmas: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Step:
     """One sampler step of one picture is done.
 
-    ``call``/``calls`` count U-Net calls of this picture (a second-order sampler makes two a step); ``steps`` is None
-    for samplers that choose their own.  ``denoised`` is the model's present idea of the clean latents (4, h, w),
-    ``x`` the noisy latents it was made from; ``preview()`` turns ``denoised`` into an approximate (3, h, w) picture
-    in 0..1 without the VAE.
+    ``denoised`` is the model's present idea of the clean latents (4, h, w), ``x`` the noisy latents it was made from;
+    ``preview()`` decodes ``denoised`` with the VAE into a (3, H, W) picture in 0..1 (costs a decode; call sparingly).
     """
 
     image: int  # index of the picture in the result
@@ -45,7 +53,18 @@ class Decoding:
     images: int
 
 
-Event = Loading | Step | Decoding
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A picture is finished, before its neighbours perhaps; what is saved now survives a cancel."""
+
+    image: int
+    images: int
+    picture: Image
+    infotext: str
+    seed: int
+
+
+Event = Loading | Started | Step | Decoding | Drawn
 
 
 class Progress(Protocol):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
+
+
+Emphasis = Literal["Original", "No norm", "Ignore", "None"]
+NoiseSource = Literal["CPU", "GPU", "NV"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +29,7 @@ class GenerateRequest:
     model: str | None = None  # title, file stem, short hash or path; None: the model in the box
     vae: str | None = None  # name or path; None or "Automatic": the one inside the model file
     clip_skip: int = 1  # 1 = last layer of the text encoder, 2 = the one before, ...
-    emphasis: str = "Original"  # Original | No norm | Ignore | None
+    emphasis: Emphasis = "Original"
 
     width: int | None = None
     height: int | None = None
@@ -37,7 +41,7 @@ class GenerateRequest:
     subseed_strength: float = 0.0  # 0 = seed only .. 1 = subseed only
     seed_resize_from_w: int = 0  # 0 or less: off
     seed_resize_from_h: int = 0
-    noise_source: str = "CPU"  # CPU | GPU | NV
+    noise_source: NoiseSource = "CPU"
     ensd: int = 0  # A1111's "eta noise seed delta", added to the seeds of the noise inside the sampler
 
     steps: int = 20

@@ -1,0 +1,130 @@
+"""The engine: a model kept ready, and requests turned into pictures."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import TracebackType
+
+import torch
+
+from inkwash.checkpoint import Catalog, Entry, HashCache, short_hash
+from inkwash.core import settings
+from inkwash.core.progress import Loading, Progress
+from inkwash.core.request import GenerateRequest, Result
+from inkwash.generation.job import Finish, Job, Origin, draw, infotext_of, plan, started, warnings_of
+from inkwash.generation.loop import Loop
+from inkwash.generation.wording import Library
+from inkwash.models.load import load
+from inkwash.models.stable_diffusion import StableDiffusion
+from inkwash.runtime.device import Compute, choose
+from inkwash.runtime.memory import memory_errors
+from inkwash.runtime.sharing import SharingCheck
+
+
+class Engine:
+    """Draws requests.  Holds the last model used; everything else enters with the request.
+
+    models_dir: an A1111 or ComfyUI folder, its ``models`` folder, or a folder of files; None: the settings' own.
+    device: "cpu", "cuda", "cuda:1", "mps"; dtype: "float32", "bfloat16", "float16".  None: the best there is.
+    Not safe for two threads at once: one engine, one thread (``Loop`` is how requests run side by side).
+    """
+
+    def __init__(
+        self, models_dir: str | Path | None = None, device: str | None = None, dtype: str | None = None
+    ) -> None:
+        folder = Path(models_dir) if models_dir is not None else settings.load().models_dir
+        self.catalog = Catalog([folder], HashCache(settings.cache_folder() / "hashes.json"))
+        self.library = Library.of(folder)
+        self.compute: Compute = choose(device, dtype)
+        self.sharing = SharingCheck()
+        self._loaded: tuple[tuple[Path, Path | None], StableDiffusion] | None = None
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the model's memory."""
+        self._loaded = None
+
+    def model(
+        self, name: str | None = None, vae: str | None = None, progress: Progress | None = None
+    ) -> StableDiffusion:
+        """The model of that name, loaded now unless it is the one already in memory.
+
+        Raises ModelNotFound (with near misses), DamagedFile, UnsupportedModel.
+        """
+        entry = self.catalog.find(name)
+        separate = self.catalog.vae_of(entry, vae)
+        key = (entry.path, separate.path if separate else None)
+        if self._loaded is None or self._loaded[0] != key:
+            self._loaded = None  # before the next one, so that only one is ever in memory
+            if progress:
+                progress(Loading(entry.name))
+            self._loaded = key, load(*key, self.compute)
+        return self._loaded[1]
+
+    def generate(self, request: GenerateRequest, progress: Progress | None = None) -> Result:
+        """Draw batch_count x batch_size pictures.
+
+        Raises InkwashError for whatever a person can mend; Cancelled when ``progress`` raised it (pictures finished
+        by then were handed out as ``Drawn`` events).
+        """
+        start = time.perf_counter()
+        tell: Progress = progress or (lambda event: None)
+        with memory_errors(request):
+            model = self.model(request.model, request.vae, progress)
+            job = plan(request, model, self.library)
+            tell(started(job))
+            finished = self._draw(job, self._origin(request), tell)
+        return Result(
+            images=[finish.image for finish in finished],
+            infotexts=[finish.infotext for finish in finished],
+            seeds=[picture.seed for picture in job.pictures],
+            subseeds=[picture.subseed for picture in job.pictures],
+            latents=torch.stack([finish.latents for finish in finished]),
+            request=job.request,
+            seconds=time.perf_counter() - start,
+            warnings=warnings_of(job),
+        )
+
+    def _draw(self, job: Job, origin: Origin, tell: Progress) -> list[Finish]:
+        """Batches one after another, the pictures of a batch side by side."""
+        finished: list[Finish] = []
+        for batch in job.batches():
+            loop = Loop(strict=self._strict(job.request), sharing=self.sharing)
+            tickets = [loop.add(draw(job, picture, infotext_of(job, picture, origin), tell)) for picture in batch]
+            finished += run_all(loop, tickets)
+        return finished
+
+    def _strict(self, request: GenerateRequest) -> bool:
+        return self.compute.device.type == "cpu" if request.strict is None else request.strict
+
+    def _origin(self, request: GenerateRequest) -> Origin:
+        """Names and hashes of the files in use, as A1111 writes them."""
+        entry = self.catalog.with_hash(self.catalog.find(request.model))
+        vae = self.catalog.vae_of(entry, request.vae)
+        vae = self.catalog.with_hash(vae) if vae else None
+        return Origin(entry.name, _short(entry), vae.path.name if vae else None, _short(vae) if vae else None)
+
+
+def _short(entry: Entry) -> str | None:
+    return short_hash(entry.sha256) if entry.sha256 else None
+
+
+def run_all(loop: Loop, tickets: list[int]) -> list[Finish]:
+    """Step the loop until all of these runs are finished; the first error ends them all."""
+    values: dict[int, Finish] = {}
+    while len(values) < len(tickets):
+        for finished in loop.step():
+            if finished.error is not None:
+                for ticket in tickets:
+                    loop.cancel(ticket)
+                raise finished.error
+            values[finished.ticket] = finished.value
+    return [values[ticket] for ticket in tickets]

@@ -1,0 +1,223 @@
+"""Many runs at once, sharing U-Net calls where they may: continuous batching for diffusion.
+
+Every call of ``Loop.step`` answers the question each run is waiting with, so pictures at different steps, seeds,
+samplers and prompts advance together, and a run added now takes part in the next step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from inkwash.generation.conditioning import to_common_length
+from inkwash.generation.run import Decode, Denoise, Encode, EncodeText, Question, Run
+from inkwash.generation.text import encode_chunks
+from inkwash.runtime.sharing import SharingCheck
+
+TEXTS_KEPT = 256
+"""Encoded prompts remembered; at SD1 sizes about 240 kB each."""
+
+Answer = Tensor | list[Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """A run that left the loop: with its return value, or with the error that ended it."""
+
+    ticket: int
+    value: Any = None
+    error: Exception | None = None
+
+
+@dataclass(eq=False)
+class _Seat:
+    ticket: int
+    run: Run[Any]
+    question: Question
+
+
+class Loop:
+    """Holds runs and answers their questions.
+
+    strict: pictures are bit-identical however they are grouped.  Each picture's rows get a call of their own, or a
+    shared one where ``sharing`` has shown on this machine that the rows come out the same bit for bit.
+    Otherwise ("fast") whatever has the same shape shares calls, within rounding of the strict result.
+    max_rows: the most rows of one U-Net call.
+    """
+
+    def __init__(self, *, strict: bool, sharing: SharingCheck | None = None, max_rows: int = 16) -> None:
+        self.strict = strict
+        self.sharing = sharing
+        self.max_rows = max_rows
+        self._tickets = count()
+        self._seats: dict[int, _Seat] = {}
+        self._finished: list[Finished] = []
+        self._texts: OrderedDict[tuple[Any, ...], Tensor] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._seats)
+
+    def add(self, run: Run[Any]) -> int:
+        """Take in a run; it joins at the next step.  Returns its ticket."""
+        ticket = next(self._tickets)
+        self._resume(ticket, run, lambda: run.send(None))
+        return ticket
+
+    def cancel(self, ticket: int) -> None:
+        """Drop a run where it stands; the others do not notice.  Unknown or finished tickets are ignored."""
+        seat = self._seats.pop(ticket, None)
+        if seat is not None:
+            seat.run.close()
+
+    def step(self) -> list[Finished]:
+        """Answer every waiting question once.  Returns the runs that ended since the last step."""
+        seats = list(self._seats.values())
+        answers: dict[int, Answer | Exception] = {}
+        for seat in seats:
+            if not isinstance(seat.question, Denoise):
+                answers[seat.ticket] = _caught(lambda question=seat.question: self._alone(question))  # type: ignore[misc]
+        for group in self._groups(seat for seat in seats if isinstance(seat.question, Denoise)):
+            answers.update(self._denoise(group))
+        for seat in seats:
+            if seat.ticket in self._seats:  # not cancelled by a neighbour's callback
+                self._answer(seat, answers[seat.ticket])
+        finished, self._finished = self._finished, []
+        return finished
+
+    def _answer(self, seat: _Seat, answer: Answer | Exception) -> None:
+        run = seat.run
+        resume = (lambda: run.throw(answer)) if isinstance(answer, Exception) else (lambda: run.send(answer))
+        self._resume(seat.ticket, run, resume)
+
+    def _resume(self, ticket: int, run: Run[Any], resume: Callable[[], Question]) -> None:
+        """Advance a run to its next question, or out of the loop."""
+        self._seats.pop(ticket, None)
+        try:
+            self._seats[ticket] = _Seat(ticket, run, resume())
+        except StopIteration as stop:
+            self._finished.append(Finished(ticket, value=stop.value))
+        except Exception as error:
+            self._finished.append(Finished(ticket, error=error))
+
+    def _alone(self, question: Question) -> Answer:
+        """Questions that never share a call: one picture's VAE pass; a text, once for all who ask."""
+        match question:
+            case EncodeText():
+                return self._encode_text(question)
+            case Encode():
+                return question.model.encode(question.picture)
+            case Decode():
+                return question.model.decode(question.latents)
+            case Denoise():
+                return denoise([question])[0]
+
+    def _encode_text(self, question: EncodeText) -> Tensor:
+        key = (question.model, question.chunks, question.clip_skip, question.emphasis)
+        if key not in self._texts:
+            self._texts[key] = encode_chunks(*key)
+            if len(self._texts) > TEXTS_KEPT:
+                self._texts.popitem(last=False)
+        self._texts.move_to_end(key)
+        return self._texts[key]
+
+    def _groups(self, seats: Iterator[_Seat]) -> list[list[_Seat]]:
+        groups: dict[tuple[Any, ...], list[_Seat]] = {}
+        for seat in seats:
+            assert isinstance(seat.question, Denoise)
+            groups.setdefault(_shape(seat.question, self.strict), []).append(seat)
+        return list(groups.values())
+
+    def _denoise(self, seats: list[_Seat]) -> dict[int, Answer | Exception]:
+        """Answer one group.  If a shared call fails, each run is tried alone, so that only the guilty one ends."""
+        answers: dict[int, Answer | Exception] = {}
+        for batch in self._batches(seats):
+            questions = [seat.question for seat in batch if isinstance(seat.question, Denoise)]
+            shared = _caught(lambda questions=questions: self._call(questions))  # type: ignore[misc]
+            if isinstance(shared, Exception) and len(batch) > 1:
+                results = [_caught(lambda question=question: denoise([question])[0]) for question in questions]  # type: ignore[misc]
+            else:
+                results = [shared] if isinstance(shared, Exception) else shared
+            answers.update((seat.ticket, result) for seat, result in zip(batch, results, strict=True))
+        return answers
+
+    def _batches(self, seats: list[_Seat]) -> Iterator[list[_Seat]]:
+        """Cut a group into calls of at most ``max_rows`` rows (more only if one picture alone has more)."""
+        batch: list[_Seat] = []
+        rows = 0
+        for seat in seats:
+            more = len(seat.question.rows) if isinstance(seat.question, Denoise) else 0
+            if batch and rows + more > self.max_rows:
+                yield batch
+                batch, rows = [], 0
+            batch.append(seat)
+            rows += more
+        yield batch
+
+    def _call(self, questions: list[Denoise]) -> list[list[Tensor]]:
+        if not self.strict or len(questions) == 1:
+            return denoise(questions)
+        return self._strictly(questions)
+
+    def _strictly(self, questions: list[Denoise]) -> list[list[Tensor]]:
+        """Own calls, or shared ones that are proven equal.  An unproven size is tried beside the own calls."""
+        size, rows = len(questions), len(questions[0].rows)
+        signature = _shape(questions[0], strict=True)[1:]
+        trusted = self.sharing.trusted(signature, rows, size * rows) if self.sharing and size > 1 else False
+        if trusted:
+            return denoise(questions)
+        if trusted is None:
+            own = [denoise([question])[0] for question in questions]
+            assert self.sharing is not None
+            self.sharing.record(signature, rows, size * rows, _same(own, denoise(questions)))
+            return own
+        if size <= 2:
+            return [denoise([question])[0] for question in questions]
+        half = size // 2
+        return self._strictly(questions[:half]) + self._strictly(questions[half:])
+
+
+def denoise(questions: Sequence[Denoise]) -> list[list[Tensor]]:
+    """One U-Net call for all rows of all questions."""
+    rows = [row for question in questions for row in question.rows]
+    length = math.lcm(*(row.context.shape[0] for row in rows))
+    concat = torch.stack([row.concat for row in rows if row.concat is not None]) if rows[0].concat is not None else None
+    answers = iter(
+        questions[0].model.denoise(
+            torch.stack([row.x for row in rows]),
+            [row.sigma for row in rows],
+            torch.stack(to_common_length([row.context for row in rows], length)),
+            concat,
+        )
+    )
+    return [[next(answers) for _ in question.rows] for question in questions]
+
+
+def _shape(question: Denoise, strict: bool) -> tuple[Any, ...]:
+    """What must agree for two questions to share a call; in strict mode also all that a kernel's choice may hang on."""
+    first = question.rows[0]
+    shape: tuple[Any, ...] = (question.model, question.model.dtype, tuple(first.x.shape), first.concat is not None)
+    if strict:
+        length = math.lcm(*(row.context.shape[0] for row in question.rows))
+        shape += (question.model.spec.unet, len(question.rows), length)
+    return shape
+
+
+def _same(left: list[list[Tensor]], right: list[list[Tensor]]) -> bool:
+    return all(
+        torch.equal(a, b) for mine, theirs in zip(left, right, strict=True) for a, b in zip(mine, theirs, strict=True)
+    )
+
+
+def _caught(call: Callable[[], Any]) -> Any:
+    """The call's value, or the exception it ended with: an error belongs to the run that asked."""
+    try:
+        return call()
+    except Exception as error:
+        return error

@@ -1,0 +1,67 @@
+"""What a task may ask for while it runs.
+
+A task is a ``Run``: a generator that yields one of these questions and is sent the answer.  It never calls a network
+itself, so whoever answers (``loop.Loop``) may put the questions of many runs into one call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from torch import Tensor
+
+from inkwash.core.request import Emphasis
+from inkwash.models.stable_diffusion import StableDiffusion
+from inkwash.prompt import Chunk
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One line of a U-Net call: one picture, at one noise level, under one text."""
+
+    x: Tensor  # (4, h, w) float32, x0 + sigma * eps
+    sigma: float
+    context: Tensor  # (77 n, D) float32
+    concat: Tensor | None = None  # (5, h, w): mask and masked picture, for inpainting models
+
+
+@dataclass(frozen=True, eq=False)
+class EncodeText:
+    """Answer: (77 * number of chunks, D) float32."""
+
+    model: StableDiffusion
+    chunks: tuple[Chunk, ...]
+    clip_skip: int
+    emphasis: Emphasis
+
+
+@dataclass(frozen=True, eq=False)
+class Denoise:
+    """The rows of one picture at one step.  Answer: the predicted x0 of each row, [(4, h, w)]."""
+
+    model: StableDiffusion
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Encode:
+    """picture: (3, H, W) in 0..1.  Answer: (4, h, w), the U-Net's latents."""
+
+    model: StableDiffusion
+    picture: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Decode:
+    """latents: (4, h, w), the U-Net's.  Answer: (3, H, W) in 0..1."""
+
+    model: StableDiffusion
+    latents: Tensor
+
+
+Question = EncodeText | Denoise | Encode | Decode
+Run = Generator[Question, Any, T]

@@ -1,0 +1,73 @@
+"""Files -> networks in memory, one tensor at a time, never holding the model twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from inkwash.checkpoint import detect, detect_vae, model_weights, vae_weights
+from inkwash.checkpoint.files import open_source
+from inkwash.diffusion.noise_schedule import NoiseSchedule
+from inkwash.models.stable_diffusion import StableDiffusion
+from inkwash.models.text import TextEncoder
+from inkwash.models.unet import UNet
+from inkwash.models.vae import VAE
+from inkwash.runtime.attention import attention_for
+from inkwash.runtime.device import Compute
+from inkwash.runtime.packing import pack
+
+Purpose = Literal["draw", "train"]
+
+
+def load(path: Path, vae_path: Path | None, compute: Compute, purpose: Purpose = "draw") -> StableDiffusion:
+    """Read a checkpoint file or diffusers folder.
+
+    vae_path: a VAE file that takes the place of the checkpoint's own.  purpose: "draw" may pack the weights for speed;
+    "train" keeps plain modules.  Raises DamagedFile or UnsupportedModel, naming what is missing or misshapen.
+    """
+    spec = detect(path)
+    attend = attention_for(compute.device)
+    with torch.device("meta"):
+        text, unet, vae = TextEncoder(spec.text), UNet(spec.unet, attend), VAE(spec.vae, attend)
+    networks = nn.ModuleDict({"text_encoder": text, "unet": unet, "vae": vae})
+    with open_source(path) as source:
+        fill(networks, model_weights(source, spec), compute)
+    if vae_path is not None:
+        networks["vae"] = vae = load_vae(vae_path, compute)
+    _finish(networks, compute, purpose)
+    schedule = NoiseSchedule.scaled_linear()
+    return StableDiffusion(spec, text, unet, vae, schedule, compute.device, compute.dtype)
+
+
+def load_vae(path: Path, compute: Compute) -> VAE:
+    """A VAE from a file of its own, unpacked."""
+    spec = detect_vae(path)
+    with torch.device("meta"):
+        vae = VAE(spec, attention_for(compute.device))
+    with open_source(path) as source:
+        fill(vae, vae_weights(source, spec), compute)
+    return vae
+
+
+def fill(network: nn.Module, weights: Iterable[tuple[str, Tensor]], compute: Compute) -> None:
+    """Give a network built on the meta device its weights, in the dtype and on the device of ``compute``."""
+    for name, weight in weights:
+        owner, _, leaf = name.rpartition(".")
+        setattr(network.get_submodule(owner), leaf, nn.Parameter(_placed(weight, compute)))
+
+
+def _placed(weight: Tensor, compute: Compute) -> Tensor:
+    """A copy of the file's tensor: the file must be free to change or vanish once the model is loaded."""
+    layout = torch.channels_last if weight.ndim == 4 else torch.contiguous_format
+    return weight.to(compute.device, compute.dtype, copy=True, memory_format=layout)
+
+
+def _finish(networks: nn.ModuleDict, compute: Compute, purpose: Purpose) -> None:
+    networks.train(purpose == "train")
+    if purpose == "draw":
+        networks.requires_grad_(False)
+        pack(networks, compute.device, compute.dtype)

@@ -1,0 +1,110 @@
+"""CLIP's text transformer, arXiv:2103.00020.  Names are those of transformers' ``CLIPTextModel``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from inkwash.checkpoint.spec import TextSpec
+
+
+def quick_gelu(x: Tensor) -> Tensor:
+    """x * sigmoid(1.702 x): what OpenAI's CLIP was trained with."""
+    return x * torch.sigmoid(1.702 * x)
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"quick_gelu": quick_gelu, "gelu": F.gelu}
+
+
+class Embeddings(nn.Module):
+    """Token vectors plus position vectors."""
+
+    def __init__(self, spec: TextSpec) -> None:
+        super().__init__()
+        self.token_embedding = nn.Embedding(spec.vocabulary, spec.width)
+        self.position_embedding = nn.Embedding(spec.positions, spec.width)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.token_embedding(ids) + self.position_embedding.weight[: ids.shape[1]]
+
+
+class SelfAttention(nn.Module):
+    """Causal: a token sees itself and those before it."""
+
+    def __init__(self, spec: TextSpec) -> None:
+        super().__init__()
+        self.heads = spec.heads
+        self.k_proj = nn.Linear(spec.width, spec.width)
+        self.v_proj = nn.Linear(spec.width, spec.width)
+        self.q_proj = nn.Linear(spec.width, spec.width)
+        self.out_proj = nn.Linear(spec.width, spec.width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        layers = (self.q_proj, self.k_proj, self.v_proj)
+        q, k, v = (layer(x).view(*x.shape[:2], self.heads, -1).transpose(1, 2) for layer in layers)
+        attended = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.out_proj(attended.transpose(1, 2).flatten(2))
+
+
+class MLP(nn.Module):
+    def __init__(self, spec: TextSpec) -> None:
+        super().__init__()
+        self.activation = ACTIVATIONS[spec.activation]
+        self.fc1 = nn.Linear(spec.width, spec.mlp_width)
+        self.fc2 = nn.Linear(spec.mlp_width, spec.width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(self.activation(self.fc1(x)))
+
+
+class Layer(nn.Module):
+    def __init__(self, spec: TextSpec) -> None:
+        super().__init__()
+        self.self_attn = SelfAttention(spec)
+        self.layer_norm1 = nn.LayerNorm(spec.width)
+        self.mlp = MLP(spec)
+        self.layer_norm2 = nn.LayerNorm(spec.width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.self_attn(self.layer_norm1(x))
+        return x + self.mlp(self.layer_norm2(x))
+
+
+class Encoder(nn.Module):
+    def __init__(self, spec: TextSpec) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(Layer(spec) for _ in range(spec.layers))
+
+
+class TextTransformer(nn.Module):
+    def __init__(self, spec: TextSpec) -> None:
+        super().__init__()
+        self.embeddings = Embeddings(spec)
+        self.encoder = Encoder(spec)
+        self.final_layer_norm = nn.LayerNorm(spec.width)
+
+
+class TextEncoder(nn.Module):
+    """Turns 77 token ids into 77 vectors for the U-Net's cross-attention."""
+
+    def __init__(self, spec: TextSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.text_model = TextTransformer(spec)
+
+    def forward(self, ids: Tensor, clip_skip: int = 1) -> Tensor:
+        """ids: (B, 77) int64.  Returns (B, 77, width) after the final norm.
+
+        clip_skip 1 reads the last layer, 2 the one before it, ..., at most ``layers``; as in A1111 the final norm is
+        applied whichever layer is read.
+        """
+        return self.encode(self.text_model.embeddings(ids), clip_skip)
+
+    def encode(self, x: Tensor, clip_skip: int = 1) -> Tensor:
+        """The same from embedded tokens (B, 77, width), where embeddings of textual inversion have been put in."""
+        for layer in self.text_model.encoder.layers[: self.spec.layers + 1 - clip_skip]:
+            x = layer(x)
+        return self.text_model.final_layer_norm(x)
