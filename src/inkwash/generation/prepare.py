@@ -64,7 +64,8 @@ def sampling_of(request: GenerateRequest, noise_schedule: NoiseSchedule) -> Samp
 
 def options_of(request: GenerateRequest, sampler: Sampler) -> Mapping[str, float]:
     """Those of the request's knobs that this sampler has."""
-    knobs = {name: getattr(request, name) for name in ("eta", "s_churn", "s_tmin", "s_tmax", "s_noise")}
+    knobs = {name: getattr(request, name) for name in ("s_churn", "s_tmin", "s_tmax", "s_noise")}
+    knobs["eta"] = sampler.default_eta if request.eta is None else request.eta
     return {name: value for name, value in knobs.items() if name in sampler.options and value is not None}
 
 
