@@ -1,0 +1,146 @@
+"""Reading and writing weights: safetensors files and diffusers folders, mapped rather than loaded."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from inkwash.checkpoint.atomic import replacing
+from inkwash.checkpoint.folder import component_files, join
+from inkwash.checkpoint.header import MAX_HEADER, Header, TensorInfo, parse_header, read_file_header
+from inkwash.checkpoint.regular import opened
+from inkwash.core.errors import UnsupportedModel
+
+if TYPE_CHECKING:
+    import torch
+
+TORCH_NAMES = {  # F6_E2M3 and F6_E3M2 have no counterpart in PyTorch
+    **{"BOOL": "bool", "U8": "uint8", "I8": "int8", "U16": "uint16", "I16": "int16", "U32": "uint32", "I32": "int32"},
+    **{"U64": "uint64", "I64": "int64", "F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"},
+    **{"C64": "complex64", "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2", "F8_E8M0": "float8_e8m0fnu"},
+    **{"F8_E4M3FNUZ": "float8_e4m3fnuz", "F8_E5M2FNUZ": "float8_e5m2fnuz", "F4": "float4_e2m1fn_x2"},
+}
+
+
+class Source:
+    """A checkpoint open for reading: its header at once, its tensors one at a time.
+
+    Tensors are views on the mapped file: memory is the file's own cached pages, and writing to a tensor changes a
+    private copy.  They stay valid after ``close``.  While they live the file may be replaced by rename, as ``write``
+    does, but must not be overwritten in place.
+    """
+
+    def __init__(self, header: Header, maps: Mapping[Path, mmap.mmap]) -> None:
+        self.header = header
+        self._maps = dict(maps)
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """The tensor called ``name`` in ``header.tensors``, on the CPU.  Raises UnsupportedModel for exotic dtypes."""
+        info = self.header.tensors[name]
+        return _view(self._maps[info.path], info, name)
+
+    def close(self) -> None:
+        """Lets go of the files; each is unmapped with the last tensor that views it."""
+        self._maps.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_source(path: str | Path) -> Source:
+    """Opens a .safetensors file, a diffusers pipeline folder or one component's folder; all headers are validated."""
+    path = Path(path)
+    if not os.path.isdir(path):  # Path.is_dir would raise for a name that is too long
+        header, mapped = _open_file(path)
+        return Source(header, {path: mapped})
+    parts = [(prefix, *_open_file(file)) for prefix, file in component_files(path)]
+    header = join(path, ((prefix, header) for prefix, header, _ in parts))
+    return Source(header, {header.path: mapped for _, header, mapped in parts})
+
+
+def read_header(path: str | Path) -> Header:
+    """What ``open_source(path).header`` would be, without mapping anything."""
+    path = Path(path)
+    if not os.path.isdir(path):
+        return read_file_header(path)
+    return join(path, ((prefix, read_file_header(file)) for prefix, file in component_files(path)))
+
+
+def read(path: str | Path) -> dict[str, torch.Tensor]:
+    """All tensors of a file or folder, by their names in it (a folder's prefixed "unet.", "vae.", "text_encoder.").
+
+    Raises an InkwashError that names the file, the reason and the remedy; see ``Source`` for the tensors' memory.
+    """
+    with open_source(path) as source:
+        return {name: source.tensor(name) for name in source.header.tensors}
+
+
+def _open_file(path: Path) -> tuple[Header, mmap.mmap]:
+    with opened(path) as (file, size):
+        header = parse_header(path, file, size)
+        # Copy on write: PyTorch wants writable memory, and the file must not change.
+        return header, mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY)
+
+
+def _view(mapped: mmap.mmap, info: TensorInfo, name: str) -> torch.Tensor:
+    import torch
+
+    shape, dtype_name = list(info.shape), TORCH_NAMES.get(info.dtype)
+    if info.dtype == "F4" and shape:
+        shape[-1] //= 2  # PyTorch counts pairs
+    if dtype_name is None or (info.dtype == "F4" and (not info.shape or info.shape[-1] % 2)):
+        message = f"Tensor {name} of {info.path} has the dtype {info.dtype}, which PyTorch cannot hold."
+        raise UnsupportedModel(message, "Use a version of the model in float32, float16 or bfloat16.")
+    dtype: torch.dtype = getattr(torch, dtype_name)
+    if info.nbytes == 0:
+        return torch.empty(shape, dtype=dtype)
+    data = torch.frombuffer(mapped, dtype=torch.uint8, count=info.nbytes, offset=info.offset)
+    if info.offset % dtype.itemsize:
+        data = data.clone()  # headers of old files are not padded; kernels expect aligned numbers
+    return data.view(dtype).reshape(shape)
+
+
+def write(path: str | Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Writes a safetensors file, whole or not at all.  ``tensors`` is asked for each twice, so it may compute them."""
+    layout = sorted(((-tensor.dtype.itemsize, name, tensor.dtype, tensor.shape) for name, tensor in tensors.items()))
+    description: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
+    end = 0
+    for _, name, dtype, shape in layout:  # wide numbers first, so that all are aligned
+        start, end = end, end + shape.numel() * dtype.itemsize
+        description[name] = {"dtype": _file_dtype(dtype), "shape": list(shape), "data_offsets": [start, end]}
+    header = json.dumps(description, ensure_ascii=False, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    if len(header) > MAX_HEADER:
+        raise ValueError(f"a header of {len(header)} bytes; the format allows {MAX_HEADER}")
+    with replacing(Path(path)) as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        for _, name, _, _ in layout:
+            file.write(_bytes(tensors[name]))
+
+
+def _file_dtype(dtype: torch.dtype) -> str:
+    torch_name = str(dtype).removeprefix("torch.")
+    for name, candidate in TORCH_NAMES.items():
+        if candidate == torch_name and name != "F4":
+            return name
+    raise ValueError(f"safetensors has no dtype for {dtype}")
+
+
+def _bytes(tensor: torch.Tensor) -> memoryview:
+    import torch
+
+    flat = tensor.detach().to("cpu").contiguous().reshape(-1)
+    return memoryview(flat.view(torch.uint8).numpy().data)
+
+
+__all__ = ["Source", "open_source", "read", "read_header", "write"]

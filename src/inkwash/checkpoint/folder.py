@@ -1,0 +1,103 @@
+"""Which files make up a diffusers folder, and their headers joined under "unet.", "vae." and "text_encoder."."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from inkwash.checkpoint.header import Header, TensorInfo
+from inkwash.checkpoint.regular import PICKLE_SUFFIXES, damaged, opened
+from inkwash.core.errors import InkwashError, ModelNotFound, UnsupportedModel
+
+COMPONENTS = ("unet", "vae", "text_encoder")
+MAX_JSON = 16_000_000  # bytes of an index or config
+
+
+def is_pipeline(folder: Path) -> bool:
+    """Is ``folder`` a diffusers pipeline: components in folders of their own?"""
+    return os.path.isfile(folder / "model_index.json") or os.path.isdir(folder / "unet")
+
+
+def component_files(folder: Path) -> list[tuple[str, Path]]:
+    """(prefix of its tensors' names, file) for every weights file of a pipeline, or of one component's own folder."""
+    if not is_pipeline(folder):
+        return [("", file) for file in _weights(folder)]
+    present = [name for name in COMPONENTS if (folder / name).is_dir()]
+    return [(f"{name}.", file) for name in present for file in _weights(folder / name)]
+
+
+def _weights(folder: Path) -> list[Path]:
+    """The safetensors files of one component: one file or all shards; full precision before a variant such as fp16."""
+    names = _names(folder)
+    indexes = [name for name in names if ".safetensors.index." in name and name.endswith(".json")]
+    whole = [name for name in names if name.endswith(".safetensors") and "-of-" not in name and "non_ema" not in name]
+    choice = min(whole + indexes, key=_precedence, default=None)
+    if choice is None:
+        raise _no_weights(folder, names)
+    return _shards(folder / choice) if choice in indexes else [folder / choice]
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise InkwashError(f"{folder} cannot be read: {error.strerror}.", "Check its permissions.") from None
+
+
+def _precedence(name: str) -> tuple[bool, bool, bool, str]:
+    """Canonical names first, then plain before variant, a whole file before shards.
+
+    A variant's name has one part more: model.safetensors and model.fp16.safetensors, model.safetensors.index.json and
+    model.safetensors.index.fp16.json.
+    """
+    index = name.endswith(".json")
+    variant = len(name.split(".")) > (4 if index else 2)
+    return not name.startswith(("model", "diffusion_pytorch_model")), variant, index, name
+
+
+def _no_weights(folder: Path, names: list[str]) -> ModelNotFound | UnsupportedModel:
+    if any(name.endswith(PICKLE_SUFFIXES) for name in names):
+        message = f"{folder} holds only pickle weights (.bin, .pt), which this version does not read."
+        return UnsupportedModel(message, "Download the .safetensors version of this model.")
+    return ModelNotFound(f"{folder} holds no .safetensors file.", "Download the model's weights into it.")
+
+
+def _shards(index: Path) -> list[Path]:
+    """The files an index names, each in the index's own folder."""
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
+        raise damaged(index, 'it has no "weight_map" from tensors to files')
+    for name in weight_map.values():
+        if set(name) & set("/\\:\0") or not name.endswith(".safetensors"):
+            raise damaged(index, f"it names {name[:80]!r}, which is no safetensors file beside it")
+    return [index.with_name(name) for name in sorted(set(weight_map.values()))]
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """The object in a small JSON file.  Raises DamagedFile if it is anything else."""
+    with opened(path) as (file, size):
+        if size > MAX_JSON:
+            raise damaged(path, f"it is {size} bytes long; more than {MAX_JSON} are not accepted")
+        text = file.read(size)
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, f"it is not valid JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise damaged(path, "it is not a JSON object")
+    return value
+
+
+def join(folder: Path, parts: Iterable[tuple[str, Header]]) -> Header:
+    """One header of all parts, names prefixed.  Raises DamagedFile if two files hold the same tensor."""
+    tensors: dict[str, TensorInfo] = {}
+    metadata: dict[str, str] = {}
+    for prefix, header in parts:
+        for name, info in header.tensors.items():
+            if prefix + name in tensors:
+                raise damaged(header.path, f"it and another file both hold {name}")
+            tensors[prefix + name] = info
+        metadata.update(header.metadata)
+    return Header(folder, tensors, metadata)

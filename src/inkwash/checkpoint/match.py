@@ -1,0 +1,120 @@
+"""Does a file hold exactly the weights a specification asks for, and under which of their possible names?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from inkwash.checkpoint.files import Source
+from inkwash.checkpoint.header import Header, TensorInfo
+from inkwash.checkpoint.keys import diffusers_to_ldm, other_names, vae_to_ldm
+from inkwash.checkpoint.parameters import Shape, parameters, vae_parameters
+from inkwash.checkpoint.spec import Layout, ModelSpec, VAESpec
+
+if TYPE_CHECKING:
+    import torch
+
+LONGEST_NAME = 256  # of an extra worth recognising
+WEIGHT_DTYPES = ("F32", "F16", "BF16", "F64", "F8_E4M3", "F8_E5M2")
+
+# What training leaves in checkpoints beside the weights: the noise schedule's tables, EMA copies, position numbers,
+# the VAE's training loss, markers of the prediction type.
+_IGNORABLE = re.compile(
+    r"""(.*\.)?model_ema\.
+    | (betas|alphas_cumprod|alphas_cumprod_prev|logvar|lvlb_weights|scale_factor|global_step|v_pred|ztsnr)$
+    | (sqrt_|log_one_minus_|posterior_)\w+$ | denoiser\.sigmas$
+    | .*\.position_ids$ | .*(text_projection|text_projection\.weight|logit_scale)$
+    | (first_stage_model\.|vae\.)?loss\.""",
+    re.VERBOSE,
+)
+
+
+@dataclass(frozen=True)
+class KeyReport:
+    """How a file's keys compare with a specification's.  ``missing`` and ``unexpected`` use the file's own layout."""
+
+    found: Mapping[str, str]  # diffusers name -> key in the file, of each weight that is there and fits
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    ignored: tuple[str, ...]  # known extras that are no weights of the networks
+    misfits: tuple[str, ...]  # right key, wrong shape or dtype, in words
+
+    @property
+    def complete(self) -> bool:
+        """Is every weight there, in its shape?"""
+        return not self.missing and not self.misfits
+
+
+def check_keys(spec: ModelSpec, header: Header) -> KeyReport:
+    """Compares a checkpoint's header with its specification."""
+    shapes = parameters(spec)
+    names = diffusers_to_ldm(spec) if spec.layout == "ldm" else {name: name for name in shapes}
+    return _report(names, shapes, header.tensors)
+
+
+def check_vae_keys(spec: VAESpec, header: Header) -> KeyReport:
+    """Compares the VAE in a file with its specification; names without prefix, ``found`` with the file's full keys."""
+    prefix, layout = vae_layout(header)
+    shapes = vae_parameters(spec)
+    names = vae_to_ldm(spec) if layout == "ldm" else {name: name for name in shapes}
+    tensors = {key: info for key, info in header.tensors.items() if key.startswith(prefix)}
+    return _report({name: prefix + key for name, key in names.items()}, shapes, tensors)
+
+
+def vae_layout(header: Header) -> tuple[str, Layout | None]:
+    """(prefix of the VAE's keys, their layout); the layout is None if the file holds no VAE."""
+    for prefix in ("first_stage_model.", "vae.", ""):
+        if f"{prefix}decoder.up.0.block.0.conv1.weight" in header.tensors:
+            return prefix, "ldm"
+        if f"{prefix}decoder.up_blocks.0.resnets.0.conv1.weight" in header.tensors:
+            return prefix, "diffusers"
+    return "", None
+
+
+def model_weights(source: Source, spec: ModelSpec) -> Iterator[tuple[str, torch.Tensor]]:
+    """Each weight of a model that ``check_keys`` calls complete: its diffusers name and the tensor in that shape."""
+    return _weights(source, check_keys(spec, source.header), parameters(spec))
+
+
+def vae_weights(source: Source, spec: VAESpec) -> Iterator[tuple[str, torch.Tensor]]:
+    """Each weight of the VAE in ``source``; names without prefix."""
+    return _weights(source, check_vae_keys(spec, source.header), vae_parameters(spec))
+
+
+def _weights(source: Source, report: KeyReport, shapes: Mapping[str, Shape]) -> Iterator[tuple[str, torch.Tensor]]:
+    for name, key in report.found.items():
+        yield name, source.tensor(key).reshape(shapes[name])
+
+
+def _report(names: Mapping[str, str], shapes: Mapping[str, Shape], tensors: Mapping[str, TensorInfo]) -> KeyReport:
+    found: dict[str, str] = {}
+    misfits: dict[str, str] = {}
+    missing = []
+    for name, expected_key in names.items():
+        key = next((key for key in (expected_key, *other_names(expected_key)) if key in tensors), None)
+        if key is None:
+            missing.append(expected_key)
+        elif reason := _misfit(tensors[key], shapes[name]):
+            misfits[key] = f"{key} {reason}"
+        else:
+            found[name] = key
+    extra = set(tensors) - set(found.values()) - set(misfits)
+    ignored = {key for key in extra if len(key) <= LONGEST_NAME and _IGNORABLE.match(key)}
+    return KeyReport(
+        found, tuple(missing), tuple(sorted(extra - ignored)), tuple(sorted(ignored)), tuple(misfits.values())
+    )
+
+
+def _misfit(info: TensorInfo, shape: Shape) -> str:
+    """Why a tensor cannot be the weight of that ``shape``; "" if it can.  A 1x1 convolution is a linear layer."""
+    if _squeezed(info.shape) != _squeezed(shape):
+        return f"has the shape {list(info.shape)} instead of {list(shape)}"
+    return "" if info.dtype in WEIGHT_DTYPES else f"has the dtype {info.dtype} instead of a floating-point one"
+
+
+def _squeezed(shape: Shape) -> Shape:
+    while shape and shape[-1] == 1:
+        shape = shape[:-1]
+    return shape
