@@ -25,7 +25,7 @@ METADATA = {
     "modelspec.title": "Inkwash stand-in",
     "modelspec.resolution": "128x128",
     "modelspec.prediction_type": "epsilon",
-    "inkwash.note": "this is the untrained stand-in: its pictures mean nothing; use a model of your own with --model",
+    "inkwash.note": "an untrained stand-in, so the picture means nothing; draw with a model of your own (--model)",
 }
 
 

@@ -53,6 +53,7 @@ def detect_header(header: Header, *, prediction: Prediction | None = None) -> Mo
         has_ema=any(name.startswith("model_ema.diffusion_model") for name in header.tensors),
         native_size=facts.native_size(header, 2 ** (len(vae.channels) - 1)),
         name=header.path.name if header.path.is_dir() else header.path.stem,
+        note=facts.own_note(header),
         notes=tuple(notes),
     )
     _check_sizes(header, spec)

@@ -14,6 +14,7 @@ from inkwash.checkpoint.spec import Prediction
 HEADS, SCALE_FACTOR = 8, 0.18215  # of Stable Diffusion 1.x
 NATIVE_SIZE = 512  # pixels
 MAX_YAML = 16_384  # bytes
+MAX_NOTE = 200  # characters
 
 _PREDICTIONS: dict[str, Prediction] = {
     **{"epsilon": "eps", "eps": "eps"},
@@ -70,6 +71,11 @@ def _yaml_parameterization(path: Path) -> object:
     for key in ("model", "params", "parameterization"):
         value = value.get(key) if isinstance(value, dict) else None
     return value
+
+
+def own_note(header: Header) -> str:
+    """What the maker of a file wants told to whoever draws with it: metadata ``inkwash.note``."""
+    return header.metadata.get("inkwash.note", "")[:MAX_NOTE]
 
 
 def heads(header: Header) -> tuple[int, ...]:

@@ -64,4 +64,5 @@ class ModelSpec:
     has_ema: bool  # the file carries model_ema.* beside the plain weights
     native_size: int  # pixels a side the model was made for
     name: str  # file stem, or folder name
+    note: str = ""  # what the maker of the file wants told to whoever draws with it
     notes: tuple[str, ...] = ()  # defaults that were assumed and could be wrong, in words

@@ -17,6 +17,7 @@ from inkwash.generation.loop import Loop
 from inkwash.generation.wording import Library
 from inkwash.models.load import load
 from inkwash.models.stable_diffusion import StableDiffusion
+from inkwash.models.tiling import tiling
 from inkwash.runtime.device import Compute, choose
 from inkwash.runtime.memory import memory_errors
 from inkwash.runtime.sharing import SharingCheck
@@ -79,7 +80,7 @@ class Engine:
         tell: Progress = progress or (lambda event: None)
         with memory_errors(request):
             model = self.model(request.model, request.vae, progress)
-            job = plan(request, model, self.library)
+            job = plan(request, tiling(model) if request.tiling else model, self.library)
             tell(started(job))
             finished = self._draw(job, self._origin(request), tell)
         return Result(

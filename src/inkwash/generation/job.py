@@ -25,6 +25,9 @@ from inkwash.generation.wording import Library, Wording, word
 from inkwash.models.stable_diffusion import StableDiffusion
 from inkwash.prompt import advise, load_tokenizer
 
+ADVISED = 10_000
+"""Characters of a prompt that advice is given on; reading more closely what no person typed would cost a second."""
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -107,15 +110,12 @@ def infotext_of(job: Job, picture: Picture, origin: Origin) -> str:
 
 def warnings_of(job: Job) -> list[str]:
     """What the person should know though nothing is wrong: prompt advice, tags that did nothing."""
-    wording, tokenizer = job.pictures[0].wording, load_tokenizer()
-    said = [advice.message for advice in advise(wording.full_prompt, tokenizer)]
-    negative = [advice.message for advice in advise(wording.full_negative_prompt, tokenizer)]
-    said += [f"Negative prompt: {message}" for message in negative]
-    said += [
-        f"<{network.kind}:{network.name}> was left out: this version has no adapters yet."
-        for network in wording.networks
-    ]
-    return said
+    wording, tokenizer, note = job.pictures[0].wording, load_tokenizer(), job.model.spec.note
+    said = [f"{job.model.spec.name}: {note}"] if note else []
+    for prefix, text in (("", wording.full_prompt), ("Negative prompt: ", wording.full_negative_prompt)):
+        said += [prefix + advice.message for advice in advise(text[:ADVISED], tokenizer)]
+    left_out = [f"<{network.kind}:{network.name}>" for network in wording.networks]
+    return said + [f"{tag} was left out: this version has no adapters yet." for tag in left_out]
 
 
 def draw(job: Job, picture: Picture, text: str, tell: Progress) -> Run[Finish]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from inkwash.checkpoint import detect, detect_vae, model_weights, vae_weights
 from inkwash.checkpoint.files import open_source
+from inkwash.core.errors import DamagedFile
 from inkwash.diffusion.noise_schedule import NoiseSchedule
 from inkwash.models.stable_diffusion import StableDiffusion
 from inkwash.models.text import TextEncoder
@@ -54,10 +55,19 @@ def load_vae(path: Path, compute: Compute) -> VAE:
 
 
 def fill(network: nn.Module, weights: Iterable[tuple[str, Tensor]], compute: Compute) -> None:
-    """Give a network built on the meta device its weights, in the dtype and on the device of ``compute``."""
+    """Give a network built on the meta device its weights, in the dtype and on the device of ``compute``.
+
+    Raises DamagedFile for a weight that is not finite.
+    """
     for name, weight in weights:
+        placed = _placed(weight, compute)
+        if not bool(placed.sum(dtype=torch.float32).isfinite()):  # one pass; a NaN or infinity survives any sum
+            raise DamagedFile(
+                f"The weight {name} holds numbers that are not finite (NaN or infinity).",
+                "Every picture would come out black.  Download the model again, or use another version of it.",
+            )
         owner, _, leaf = name.rpartition(".")
-        setattr(network.get_submodule(owner), leaf, nn.Parameter(_placed(weight, compute)))
+        setattr(network.get_submodule(owner), leaf, nn.Parameter(placed))
 
 
 def _placed(weight: Tensor, compute: Compute) -> Tensor:
