@@ -1,0 +1,75 @@
+"""The program: its commands, and how whatever goes wrong is told.
+
+Exit status: 0 done, 1 an error in words, 2 wrong usage, 130 stopped by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import typer
+
+from inkwash import __version__
+from inkwash.cli.doctor import doctor
+from inkwash.cli.inspect import inspect
+from inkwash.cli.models import models
+from inkwash.cli.terminal import say, show_error
+from inkwash.cli.tokens import tokens
+from inkwash.cli.txt2img import txt2img
+from inkwash.core.errors import Cancelled, InkwashError
+
+if TYPE_CHECKING:
+    from inkwash.cli.drawing import OpenEngine
+
+REPORT = "This is a defect in Inkwash.  Please report it with the lines above and what `inkwash doctor` says."
+
+app = typer.Typer(
+    name="inkwash",
+    help="Pictures from words, on your own machine.",
+    epilog='Begin with: inkwash txt2img "a cute cat, best quality"',
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(no_args_is_help=True)(txt2img)
+app.command(no_args_is_help=True)(inspect)
+app.command(no_args_is_help=True)(tokens)
+app.command()(models)
+app.command()(doctor)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    print(f"inkwash {__version__}")
+
+
+def run(arguments: Sequence[str] | None = None, open_engine: OpenEngine | None = None) -> int:
+    """Run one command.  open_engine: how tests put an engine of their own."""
+    given = None if arguments is None else list(arguments)
+    try:
+        app(given, prog_name="inkwash", obj=open_engine)
+    except SystemExit as exit:
+        return exit.code if isinstance(exit.code, int) else int(exit.code is not None)
+    except Cancelled:
+        say("Stopped.")
+        return 130
+    except InkwashError as error:
+        show_error(error)
+        return 1
+    except KeyboardInterrupt:
+        say("Stopped.")
+        return 130
+    except BrokenPipeError:  # the reader of our output has left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception:
+        traceback.print_exc()
+        say(REPORT)
+        return 1
+    return 0

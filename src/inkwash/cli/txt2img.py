@@ -1,0 +1,205 @@
+"""``inkwash txt2img``: flags -> GenerateRequest -> pictures."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer import Argument, Option
+
+from inkwash.core import files, limits, naming, settings
+from inkwash.core.choices import (
+    DTYPES,
+    EMPHASIS,
+    NOISE_SOURCES,
+    PICTURE_FORMATS,
+    QUALITY,
+    SAMPLERS,
+    SCHEDULES,
+    choose,
+)
+from inkwash.core.errors import InvalidRequest
+from inkwash.core.request import GenerateRequest
+
+if TYPE_CHECKING:
+    from inkwash.cli.saving import Saver
+
+DEFAULT = GenerateRequest()
+
+# Where a flag stands in --help.
+PICTURE, MODEL, NOISE = "Picture", "Model", "Seeds and noise"
+SAMPLING, GUIDANCE, OUTPUT = "Sampling", "Guidance", "Output"
+
+
+def flag(panel: str, help: str, *names: str) -> Any:
+    """An option; without names it is called as its parameter."""
+    return Option(*names, help=help, rich_help_panel=panel)
+
+
+def txt2img(
+    context: typer.Context,
+    prompt: Annotated[str, Argument(help="What the picture shows; (word:1.2) stresses, [word] plays down.")],
+    negative: Annotated[str, flag(PICTURE, "What it should not show.", "--negative", "-n")] = DEFAULT.negative_prompt,
+    width: Annotated[int | None, flag(PICTURE, "Pixels, a multiple of 8; by default the model's own.")] = DEFAULT.width,
+    height: Annotated[int | None, flag(PICTURE, "Likewise.")] = DEFAULT.height,
+    batch_size: Annotated[int, flag(PICTURE, "Pictures drawn side by side.")] = DEFAULT.batch_size,
+    batch_count: Annotated[int, flag(PICTURE, "Batches, one after another.")] = DEFAULT.batch_count,
+    style: Annotated[list[str] | None, flag(PICTURE, "A style of styles.csv; may be repeated.")] = None,
+    tiling: Annotated[bool, flag(PICTURE, "Edges wrap around, for textures.", "--tiling")] = DEFAULT.tiling,
+    model: Annotated[str | None, flag(MODEL, "Name, hash or path of a checkpoint.", "--model", "-m")] = DEFAULT.model,
+    vae: Annotated[str | None, flag(MODEL, "Name or path of a separate VAE.")] = DEFAULT.vae,
+    clip_skip: Annotated[int, flag(MODEL, "2: stop one layer before the text encoder's last.")] = DEFAULT.clip_skip,
+    emphasis: Annotated[str, flag(MODEL, f"How stress acts: {', '.join(EMPHASIS)}.")] = DEFAULT.emphasis,
+    models_dir: Annotated[Path | None, flag(MODEL, "The folder that holds models/ and embeddings/.")] = None,
+    device: Annotated[str | None, flag(MODEL, "cpu, cuda, cuda:1 or mps.")] = None,
+    dtype: Annotated[str | None, flag(MODEL, f"{', '.join(DTYPES)}.")] = None,
+    strict: Annotated[
+        bool | None,
+        flag(MODEL, "Bit-identical in any grouping, or quicker.", "--strict/--fast"),
+    ] = DEFAULT.strict,
+    seed: Annotated[int, flag(NOISE, "-1: a random one.", "--seed", "-s")] = DEFAULT.seed,
+    subseed: Annotated[int, flag(NOISE, "Variation seed.")] = DEFAULT.subseed,
+    subseed_strength: Annotated[
+        float, flag(NOISE, "0: the seed alone, 1: the variation seed alone.")
+    ] = DEFAULT.subseed_strength,
+    seed_resize_from_w: Annotated[
+        int, flag(NOISE, "Keep the composition this width had.")
+    ] = DEFAULT.seed_resize_from_w,
+    seed_resize_from_h: Annotated[int, flag(NOISE, "Likewise, height.")] = DEFAULT.seed_resize_from_h,
+    noise_source: Annotated[
+        str, flag(NOISE, f"Whose random numbers: {', '.join(NOISE_SOURCES)}.")
+    ] = DEFAULT.noise_source,
+    ensd: Annotated[int, flag(NOISE, "A1111's eta noise seed delta.")] = DEFAULT.ensd,
+    steps: Annotated[int, flag(SAMPLING, "Sampling steps.")] = DEFAULT.steps,
+    sampler: Annotated[str, flag(SAMPLING, f"{', '.join(SAMPLERS)}.")] = DEFAULT.sampler,
+    schedule: Annotated[str, flag(SAMPLING, f"{', '.join(SCHEDULES)}.")] = DEFAULT.schedule,
+    sigmas: Annotated[str | None, flag(SAMPLING, 'Noise levels of your own: "14.6 7 3 1 0".')] = None,
+    sigma_min: Annotated[float | None, flag(SAMPLING, "Lowest sigma.")] = DEFAULT.sigma_min,
+    sigma_max: Annotated[float | None, flag(SAMPLING, "Highest sigma.")] = DEFAULT.sigma_max,
+    rho: Annotated[float | None, flag(SAMPLING, "Bend of Karras and Polyexponential.")] = DEFAULT.rho,
+    discard_penultimate_sigma: Annotated[
+        bool | None,
+        flag(SAMPLING, "Default: by sampler.", "--discard-penultimate-sigma/--keep-penultimate-sigma"),
+    ] = DEFAULT.discard_penultimate_sigma,
+    eta: Annotated[float | None, flag(SAMPLING, "Fresh noise a step; default: by sampler.")] = DEFAULT.eta,
+    s_churn: Annotated[float, flag(SAMPLING, "Churn of Euler, Heun, DPM2.")] = DEFAULT.s_churn,
+    s_tmin: Annotated[float, flag(SAMPLING, "Churn from this sigma.")] = DEFAULT.s_tmin,
+    s_tmax: Annotated[float, flag(SAMPLING, "Churn up to this sigma.")] = DEFAULT.s_tmax,
+    s_noise: Annotated[float, flag(SAMPLING, "Scale of added noise.")] = DEFAULT.s_noise,
+    cfg: Annotated[float, flag(GUIDANCE, "How strictly the prompt is followed.", "--cfg")] = DEFAULT.cfg_scale,
+    cfg_rescale: Annotated[
+        float, flag(GUIDANCE, "0 to 1: against washed-out colours of high CFG.")
+    ] = DEFAULT.cfg_rescale,
+    guidance_start: Annotated[
+        float, flag(GUIDANCE, "Fraction of the steps where guidance begins.")
+    ] = DEFAULT.guidance_start,
+    guidance_end: Annotated[float, flag(GUIDANCE, "Fraction of the steps where it ends.")] = DEFAULT.guidance_end,
+    ngms: Annotated[
+        float, flag(GUIDANCE, "Below this sigma every other step skips the negative prompt.")
+    ] = DEFAULT.ngms,
+    ngms_all_steps: Annotated[
+        bool, flag(GUIDANCE, "Every step, not every other.", "--ngms-all-steps")
+    ] = DEFAULT.ngms_all_steps,
+    skip_early_cfg: Annotated[
+        float, flag(GUIDANCE, "Fraction of the first steps without guidance.")
+    ] = DEFAULT.skip_early_cfg,
+    out: Annotated[
+        Path | None,
+        flag(OUTPUT, "A folder, or a file ending in .png, .jpg or .webp.", "--out", "-o"),
+    ] = None,
+    pattern: Annotated[str | None, flag(OUTPUT, "File names, as [number]-[seed]-[prompt_words].")] = None,
+    format: Annotated[str | None, flag(OUTPUT, f"{', '.join(PICTURE_FORMATS)}.")] = None,
+    quality: Annotated[int, flag(OUTPUT, "1 to 100, for JPEG and WebP; WebP at 100 is lossless.")] = QUALITY,
+    save_steps: Annotated[
+        bool,
+        flag(OUTPUT, "Each step's picture and a plot of the noise schedule.", "--save-steps"),
+    ] = False,
+    as_json: Annotated[bool, flag(OUTPUT, "One JSON object: files, seeds, infotexts, seconds.", "--json")] = False,
+) -> None:
+    """Draw pictures from words."""
+    from inkwash.cli.drawing import Order, draw, open_engine  # rich and Pillow: not for --help
+
+    here = settings.load()
+    request = GenerateRequest(
+        prompt=prompt,
+        negative_prompt=negative,
+        styles=tuple(style or ()),
+        model=model,
+        vae=vae,
+        clip_skip=clip_skip,
+        emphasis=choose("emphasis", emphasis, EMPHASIS),
+        width=width,
+        height=height,
+        batch_size=batch_size,
+        batch_count=batch_count,
+        seed=seed,
+        subseed=subseed,
+        subseed_strength=subseed_strength,
+        seed_resize_from_w=seed_resize_from_w,
+        seed_resize_from_h=seed_resize_from_h,
+        noise_source=choose("noise source", noise_source, NOISE_SOURCES),
+        ensd=ensd,
+        steps=steps,
+        sampler=sampler,
+        schedule=schedule,
+        sigmas=None if sigmas is None else numbers(sigmas),
+        sigma_min=sigma_min,
+        sigma_max=sigma_max,
+        rho=rho,
+        discard_penultimate_sigma=discard_penultimate_sigma,
+        eta=eta,
+        s_churn=s_churn,
+        s_tmin=s_tmin,
+        s_tmax=s_tmax,
+        s_noise=s_noise,
+        cfg_scale=cfg,
+        cfg_rescale=cfg_rescale,
+        guidance_start=guidance_start,
+        guidance_end=guidance_end,
+        ngms=ngms,
+        ngms_all_steps=ngms_all_steps,
+        skip_early_cfg=skip_early_cfg,
+        tiling=tiling,
+        strict=strict,
+    )
+    saver = saver_for(here, out, pattern, format, quality, datetime.now())
+    order = Order(limits.check(request, here.limits), saver, save_steps, as_json)
+    known_dtype = None if dtype is None else choose("dtype", dtype, DTYPES)
+    files.check_folder(saver.folder)  # a read-only folder is told now, not after minutes of drawing
+    engine = (context.obj or open_engine)(models_dir or here.models_dir, device, known_dtype)
+    raise typer.Exit(draw(order, engine))
+
+
+def saver_for(
+    here: settings.Settings, out: Path | None, pattern: str | None, format: str | None, quality: int, now: datetime
+) -> Saver:
+    """Where and how pictures are saved.  Raises InvalidRequest."""
+    from inkwash.cli.saving import Saver
+    from inkwash.core import images
+
+    pattern = pattern or here.pattern
+    naming.check(pattern)
+    wanted = (
+        None
+        if format is None
+        else choose("picture format", {"jpg": "jpeg"}.get(format.lower(), format), PICTURE_FORMATS)
+    )
+    if not 1 <= quality <= 100:
+        raise InvalidRequest(f"quality is {quality}; it must lie between 1 and 100.", f"Try {QUALITY}.")
+    if out is not None and out.suffix and not out.is_dir():
+        named = images.format_of(out)
+        if wanted not in (None, named):
+            raise InvalidRequest(f"--out {out} and --format {wanted} contradict each other.", "Leave --format out.")
+        return Saver(out.parent.absolute(), pattern, named, quality, now, name=out.name)
+    folder = out or here.outputs_dir / "txt2img-images" / f"{now:%Y-%m-%d}"
+    return Saver(folder.absolute(), pattern, wanted or "png", quality, now)
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """Numbers between spaces or commas.  Raises InvalidRequest."""
+    try:
+        return tuple(float(part) for part in text.replace(",", " ").split())
+    except ValueError:
+        raise InvalidRequest(f"--sigmas {text!r} are not numbers.", 'For example --sigmas "14.6 7 3 1 0".') from None

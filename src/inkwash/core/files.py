@@ -1,0 +1,109 @@
+"""Files appear whole or not at all: a temporary name in the same folder, fsync, then the final name."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from inkwash.core.errors import InkwashError
+
+
+class CannotWrite(InkwashError):
+    """A file could not be written; nothing was left under its name."""
+
+
+REMEDIES = {
+    errno.ENOSPC: ("the disk is full", "Free some space, or choose a folder on another disk."),
+    errno.EDQUOT: ("your disk quota is used up", "Free some space, or choose a folder on another disk."),
+    errno.EROFS: ("the file system is read-only", "Choose a folder that can be written."),
+    errno.EACCES: ("permission is denied", "Choose a folder you own, or change its permissions."),
+    errno.EPERM: ("permission is denied", "Choose a folder you own, or change its permissions."),
+    errno.ENOTDIR: ("a part of the path is a file, not a folder", "Choose another folder."),
+    errno.EEXIST: ("a file stands where a folder is needed", "Choose another folder, or move that file."),
+    errno.EISDIR: ("a folder of that name is there", "Choose another name."),
+    errno.ENAMETOOLONG: ("the name is too long", "Choose a shorter name or pattern."),
+}
+
+
+def write(path: Path, data: bytes) -> None:
+    """Put the bytes under the name, replacing what was there.  Raises CannotWrite."""
+    with _words(path), _temporary(path, data) as temporary:
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+
+
+def write_new(path: Path, data: bytes) -> bool:
+    """Put the bytes under a name nobody has; False if somebody has it.  Raises CannotWrite."""
+    with _words(path), _temporary(path, data) as temporary:
+        try:
+            os.link(temporary, path)  # unlike rename, fails when the name is taken
+        except FileExistsError:
+            return False
+        except OSError:  # a file system without hard links
+            if path.exists():
+                return False
+            os.replace(temporary, path)
+        _sync_folder(path.parent)
+    return True
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder and those above it.  Raises CannotWrite."""
+    with _words(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+def check_folder(path: Path) -> None:
+    """Make the folder and see that a file can be created in it.  Raises CannotWrite."""
+    make_folder(path)
+    with _words(path), tempfile.TemporaryFile(dir=path):
+        pass
+
+
+@contextlib.contextmanager
+def _temporary(path: Path, data: bytes) -> Iterator[Path]:
+    """A finished, synced file beside ``path`` that is gone afterwards unless it was renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~umask())  # mkstemp makes private files; pictures are as public as others
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def umask() -> int:
+    """The process's umask, which can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name itself survive a power cut, where the system can."""
+    if os.name == "nt":
+        return
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _words(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        why, remedy = REMEDIES.get(error.errno or 0, (error.strerror or str(error), "Choose another folder."))
+        raise CannotWrite(f"{path} cannot be written: {why}.", remedy) from error

@@ -1,0 +1,123 @@
+"""Folders, defaults and limits: built-in values, then inkwash.toml, then INKWASH_ variables; flags go over all.
+
+Plain dataclasses and tomllib rather than pydantic-settings: four values do not earn 0.3 s at every start.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from inkwash.core.choices import nearest
+from inkwash.core.errors import InkwashError
+from inkwash.core.limits import Limits
+
+
+class BadSettings(InkwashError):
+    """inkwash.toml or an INKWASH_ variable cannot be used."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """models_dir: the folder that holds ``models/`` and ``embeddings/``, as A1111's does.  outputs_dir: pictures."""
+
+    models_dir: Path
+    outputs_dir: Path
+    pattern: str = "[number]-[seed]"
+    limits: Limits = field(default_factory=Limits)
+    file: Path | None = None  # the inkwash.toml that was read
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this process.  Raises BadSettings naming the file or variable."""
+    environ = os.environ if environ is None else environ
+    file = config_file(environ)
+    values = _read(file) if file is not None else {}
+    limits = _limits(values.pop("limits", {}), file)
+    for key in TEXTS:
+        if (variable := environ.get(f"INKWASH_{key.upper()}")) is not None:
+            values[key] = variable
+    base = home()
+    models_dir = Path(_text(values, "models_dir", str(base), file)).expanduser()
+    outputs_dir = Path(_text(values, "outputs_dir", str(base / "outputs"), file)).expanduser()
+    return Settings(models_dir, outputs_dir, _text(values, "pattern", "[number]-[seed]", file), limits, file)
+
+
+TEXTS = ("models_dir", "outputs_dir", "pattern")
+
+
+def home() -> Path:
+    """The clone when running from one, else the current folder."""
+    root = Path(__file__).resolve().parents[3]
+    return root if (root / "pyproject.toml").is_file() and (root / "src" / "inkwash").is_dir() else Path.cwd()
+
+
+def config_file(environ: Mapping[str, str]) -> Path | None:
+    """The first inkwash.toml of: INKWASH_CONFIG, home(), the system's place for a person's configuration."""
+    if named := environ.get("INKWASH_CONFIG"):
+        return Path(named).expanduser()
+    return next(
+        (path for path in (home() / "inkwash.toml", _user_folder(environ) / "inkwash.toml") if path.is_file()), None
+    )
+
+
+def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
+    """Where what can be computed again is kept, such as files' hashes: INKWASH_CACHE_DIR, else the system's place."""
+    environ = os.environ if environ is None else environ
+    if named := environ.get("INKWASH_CACHE_DIR"):
+        return Path(named).expanduser()
+    if sys.platform == "win32":
+        return Path(environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local") / "Inkwash" / "Cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library/Caches/Inkwash"
+    return Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "inkwash"
+
+
+def _user_folder(environ: Mapping[str, str]) -> Path:
+    if sys.platform == "win32":
+        return Path(environ.get("APPDATA") or Path.home() / "AppData/Roaming") / "Inkwash"
+    if sys.platform == "darwin":
+        return Path.home() / "Library/Application Support/Inkwash"
+    return Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "inkwash"
+
+
+def _read(file: Path) -> dict[str, object]:
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadSettings(
+            f"{file} cannot be read: {error.strerror}.", "Correct INKWASH_CONFIG, or unset it."
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadSettings(f"{file} is not valid TOML: {error}.", "Correct that line.") from error
+    _refuse_unknown(values, (*TEXTS, "limits"), file)
+    return values
+
+
+def _refuse_unknown(values: Mapping[str, object], known: tuple[str, ...], file: Path | None) -> None:
+    for key in values:
+        if key not in known:
+            close = nearest(key, known)
+            remedy = f"Did you mean {close[0]}?" if close else f"Known are: {', '.join(known)}."
+            raise BadSettings(f"{file} sets {key!r}, which does not exist.", remedy)
+
+
+def _text(values: Mapping[str, object], key: str, default: str, file: Path | None) -> str:
+    value = values.get(key, default)
+    if not isinstance(value, str) or not value:
+        raise BadSettings(f"{key} in {file} must be text, found {value!r}.", f'For example {key} = "{default}".')
+    return value
+
+
+def _limits(values: object, file: Path | None) -> Limits:
+    if not isinstance(values, dict):
+        raise BadSettings(f"limits in {file} must be a table.", "Write [limits] above its values.")
+    _refuse_unknown(values, tuple(entry.name for entry in fields(Limits)), file)
+    for key, value in values.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise BadSettings(f"limits.{key} in {file} must be a whole number above 0, found {value!r}.", "Correct it.")
+    return Limits(**values)

@@ -1,0 +1,81 @@
+import dataclasses
+import math
+
+import pytest
+
+from inkwash.core.choices import SAMPLERS, choose, nearest, split_sampler
+from inkwash.core.errors import InvalidRequest
+from inkwash.core.limits import Limits, check
+from inkwash.core.request import GenerateRequest
+
+GOOD = GenerateRequest(prompt="a cat", width=512, height=512)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "remedy"),
+    [
+        ("width", 513, "512 or 520"),
+        ("height", 0, "512"),
+        ("width", 10**9, "512"),
+        ("steps", 0, "steps"),
+        ("steps", 10**9, "steps"),
+        ("batch_size", 0, "batch_size"),
+        ("cfg_scale", math.nan, "cfg_scale"),
+        ("cfg_scale", -1.0, "cfg_scale"),
+        ("subseed_strength", 1.5, "subseed_strength"),
+        ("eta", math.inf, "eta"),
+        ("seed", 2**64, "seed"),
+        ("clip_skip", 0, "clip_skip"),
+        ("sampler", "Eulr", "Euler"),
+        ("schedule", "karas", "Karras"),
+        ("emphasis", "loud", "Original"),
+        ("noise_source", "TPU", "CPU"),
+        ("prompt", "x" * 100_001, "Shorten"),
+        ("prompt", "\udcff", "UTF-8"),
+        ("sigmas", (1.0, 2.0), "14.6"),
+        ("sigmas", (1.0,), "14.6"),
+        ("sigmas", (math.inf, 1.0), "14.6"),
+        ("guidance_start", 1.0, None),
+    ],
+)
+def test_a_bad_field_is_named_with_a_remedy(field: str, value: object, remedy: str | None) -> None:
+    request = dataclasses.replace(GOOD, **{field: value})
+    if remedy is None:
+        request = dataclasses.replace(request, guidance_end=0.5)
+    with pytest.raises(InvalidRequest) as caught:
+        check(request)
+    names = {"noise_source": "noise source"}
+    assert names.get(field, field) in caught.value.message
+    assert (remedy or "") in caught.value.remedy
+
+
+def test_names_take_their_proper_spelling() -> None:
+    checked = check(dataclasses.replace(GOOD, sampler="dpm++ 2m karras", emphasis="NO NORM", seed=-5))
+    assert (checked.sampler, checked.schedule, checked.emphasis) == ("DPM++ 2M", "Karras", "No norm")
+
+
+def test_a_good_request_passes_unchanged() -> None:
+    assert check(GOOD) == GOOD
+
+
+def test_limits_are_the_callers() -> None:
+    with pytest.raises(InvalidRequest, match="steps"):
+        check(dataclasses.replace(GOOD, steps=21), Limits(steps=20))
+
+
+def test_choose_and_nearest() -> None:
+    assert choose("sampler", " euler A ", SAMPLERS) == "Euler a"
+    assert nearest("dpmpp 2m", SAMPLERS)[0] == "DPM++ 2M"
+    assert nearest("zzzzzz", SAMPLERS) == []
+    with pytest.raises(InvalidRequest) as caught:
+        choose("sampler", "zzzzzz", ("one", "two"))
+    assert "one, two" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [("Euler", ("Euler", "Automatic")), ("DDIM", ("DDIM", "Automatic")), ("Heun Simple", ("Heun", "Simple"))],
+)
+def test_split_sampler(name: str, parts: tuple[str, str]) -> None:
+    assert split_sampler(name) == parts
+    assert split_sampler(name, "Karras") == (name, "Karras")

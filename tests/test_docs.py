@@ -1,0 +1,61 @@
+"""Every flag, setting and variable is told of in both languages."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import typer
+
+from inkwash.cli.app import app
+from inkwash.core import choices, naming
+from inkwash.core.limits import Limits
+
+ROOT = Path(__file__).resolve().parents[1]
+LANGUAGES = ("en", "zh")
+
+
+def page(language: str, name: str) -> str:
+    return (ROOT / "docs" / language / f"{name}.md").read_text(encoding="utf-8")
+
+
+def flags(command: str) -> set[str]:
+    group = typer.main.get_command(app)
+    options = group.commands[command].params  # type: ignore[attr-defined]
+    return {flag for option in options for flag in (*option.opts, *option.secondary_opts) if flag.startswith("--")}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_flag_of_txt2img_is_told(language: str) -> None:
+    text = page(language, "txt2img")
+    assert {flag for flag in flags("txt2img") - {"--help"} if f"`{flag}`" not in text} == set()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_sampler_and_schedule_is_told(language: str) -> None:
+    listed = set(re.findall(r"[^,，、。.:：\n]+", page(language, "txt2img").replace("\n", " ")))
+    listed = {name.strip() for name in listed}
+    assert set(choices.SAMPLERS) | set(choices.SCHEDULES) <= listed
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_setting_and_name_field_is_told(language: str) -> None:
+    text = page(language, "files")
+    assert [field.name for field in fields(Limits) if not re.search(rf"^{field.name} = ", text, re.MULTILINE)] == []
+    assert [field for field in naming.FIELDS if f"`[{field}]`" not in text] == []
+    for field in fields(Limits):
+        assert re.search(rf"^{field.name} = {getattr(Limits(), field.name)}\b", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_variable_is_told(language: str) -> None:
+    sources = [ROOT / "inkwash", *(ROOT / "tools").rglob("*"), *(ROOT / "src").rglob("*.py")]
+    code = "".join(path.read_text(encoding="utf-8", errors="replace") for path in sources if path.is_file())
+    used = set(re.findall(r"INKWASH_[A-Z_]*[A-Z]", code)) - {"INKWASH_QUICK_KEY"}
+    assert {name for name in used if name not in page(language, "install")} == set()
+
+
+@pytest.mark.parametrize("path", sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]), ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (path.parent / target).exists()] == []
