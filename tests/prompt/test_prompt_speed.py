@@ -1,9 +1,10 @@
-"""No prompt, however hostile, takes the language more than linear time or a deep stack.
+"""No prompt, however hostile, takes the language more than linear work or a deep stack.
 
-Processor time is measured, which neighbours on the machine do not change, and the bounds are several times what is
-needed: 100 kB take 10 to 100 ms here.
+In every run the executed lines are counted.  With ``-m slow`` processor time is measured too: 100 kB take 10 to 100 ms,
+the bounds are several times that.
 """
 
+import sys
 from time import process_time
 
 import pytest
@@ -51,6 +52,32 @@ def seconds(parse, text):
     return process_time() - begin
 
 
+def lines(parse, text):
+    """How many lines of Python run."""
+    count = 0
+
+    def trace(frame, event, argument):
+        nonlocal count
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        parse(text)
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.mark.parametrize("parser", PARSERS)
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_work_is_linear(parser, hostile):
+    make, parse = HOSTILE[hostile], PARSERS[parser]
+    assert lines(parse, make(8_000)) < 4.5 * lines(parse, make(2_000)) + 1_000
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("parser", PARSERS)
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_time_is_linear(parser, hostile):
@@ -62,16 +89,19 @@ def test_time_is_linear(parser, hostile):
         assert long < 10 * min(seconds(parse, make(25_000)) for _ in range(2)) + 0.05
 
 
+@pytest.mark.slow
 def test_a_long_prompt_of_alternations_with_many_steps():
     text = "".join(f"[{'|'.join('abcdefghijk'[:count])}]" for count in range(2, 12)) * 500
     assert seconds(lambda text: schedule(text, 150), text) < 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["#", "\n#", "# a\n", "#\n", "\n"])
 def test_comments_take_linear_time(part):
     assert seconds(strip_comments, part * 50_000) < 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["a" * 100_000, "猫" * 30_000, "a, " * 30_000, "(a:1.1)" * 14_000, "'" * 100_000])
 def test_tokens_of_a_long_prompt(text):
     tokenizer = load_tokenizer()

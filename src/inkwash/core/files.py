@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from inkwash.core.errors import InkwashError
 
@@ -29,16 +30,30 @@ REMEDIES = {
 }
 
 
-def write(path: Path, data: bytes) -> None:
-    """Put the bytes under the name, replacing what was there.  Raises CannotWrite."""
-    with _words(path), _temporary(path, data) as temporary:
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write, of any size, that takes ``path``'s place when the block ends, synced to disk.
+
+    If the block raises, ``path`` is left as it was.  Raises CannotWrite.
+    """
+    with _words(path), _reserved(path) as temporary:
+        with _synced(temporary) as file:
+            yield file
         os.replace(temporary, path)
         _sync_folder(path.parent)
 
 
+def write(path: Path, data: bytes) -> None:
+    """Put the bytes under the name, replacing what was there.  Raises CannotWrite."""
+    with replacing(path) as file:
+        file.write(data)
+
+
 def write_new(path: Path, data: bytes) -> bool:
     """Put the bytes under a name nobody has; False if somebody has it.  Raises CannotWrite."""
-    with _words(path), _temporary(path, data) as temporary:
+    with _words(path), _reserved(path) as temporary:
+        with _synced(temporary) as file:
+            file.write(data)
         try:
             os.link(temporary, path)  # unlike rename, fails when the name is taken
         except FileExistsError:
@@ -65,20 +80,26 @@ def check_folder(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _temporary(path: Path, data: bytes) -> Iterator[Path]:
-    """A finished, synced file beside ``path`` that is gone afterwards unless it was renamed."""
+def _reserved(path: Path) -> Iterator[Path]:
+    """An empty file beside ``path`` that is gone afterwards unless it was renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+    os.close(descriptor)
     temporary = Path(name)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~umask())  # mkstemp makes private files; pictures are as public as others
         yield temporary
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _synced(path: Path) -> Iterator[BinaryIO]:
+    """The file open for writing; its bytes are on the disk when the block ends."""
+    with path.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def umask() -> int:
