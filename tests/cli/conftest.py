@@ -45,7 +45,7 @@ class FakeEngine:
         pictures, texts = [], []
         for image in range(images):
             for step in range(1, request.steps + 1):
-                grey = torch.full((3, 64, 64), step / request.steps)
+                grey = Image.new("RGB", (64, 64), (round(255 * step / request.steps),) * 3)
                 latents = torch.zeros(4, 8, 8)
                 tell(
                     Step(image, images, step, request.steps, sigmas[step - 1], latents, latents, lambda grey=grey: grey)

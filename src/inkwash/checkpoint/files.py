@@ -10,11 +10,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from inkwash.core.files import replacing
 from inkwash.checkpoint.folder import component_files, join
 from inkwash.checkpoint.header import MAX_HEADER, Header, TensorInfo, parse_header, read_file_header
 from inkwash.checkpoint.regular import opened
 from inkwash.core.errors import UnsupportedModel
+from inkwash.core.files import replacing
 
 if TYPE_CHECKING:
     import torch

@@ -5,16 +5,10 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from PIL import Image
 
 from inkwash.cli.schedule_plot import plot
 from inkwash.core import files, images
 from inkwash.core.progress import Step
-
-if TYPE_CHECKING:
-    import torch
 
 
 class StepPictures:
@@ -36,7 +30,7 @@ class StepPictures:
             files.make_folder(self.folder)
             folder = self._unfinished[step.image] = Path(tempfile.mkdtemp(dir=self.folder, prefix=".steps-"))
         digits = len(str(step.steps))
-        images.save(as_image(step.preview()), folder / f"step-{step.step:0{digits}}.png", f"sigma: {step.sigma:.4f}")
+        images.save(step.preview(), folder / f"step-{step.step:0{digits}}.png", f"sigma: {step.sigma:.4f}")
 
     def finish(self, image: int, picture: Path) -> Path:
         """Name the folder after the picture and return it; an older one of that name gives way."""
@@ -58,9 +52,3 @@ class StepPictures:
         for folder in self._unfinished.values():
             shutil.rmtree(folder, ignore_errors=True)
         self._unfinished.clear()
-
-
-def as_image(preview: torch.Tensor) -> Image.Image:
-    """(3, H, W) in 0..1 -> an 8-bit picture."""
-    levels = (preview.detach().float().cpu().clamp(0, 1) * 255).round().byte()
-    return Image.fromarray(levels.permute(1, 2, 0).contiguous().numpy())

@@ -32,7 +32,7 @@ class Step:
     """One sampler step of one picture is done.
 
     ``denoised`` is the model's present idea of the clean latents (4, h, w), ``x`` the noisy latents it was made from;
-    ``preview()`` decodes ``denoised`` with the VAE into a (3, H, W) picture in 0..1 (costs a decode; call sparingly).
+    ``preview()`` decodes ``denoised`` with the VAE into a picture (costs a decode; call sparingly).
     """
 
     image: int  # index of the picture in the result
@@ -42,7 +42,7 @@ class Step:
     sigma: float
     x: torch.Tensor
     denoised: torch.Tensor
-    preview: Callable[[], torch.Tensor]
+    preview: Callable[[], Image]
 
 
 @dataclass(frozen=True)

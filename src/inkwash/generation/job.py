@@ -113,7 +113,7 @@ def warnings_of(job: Job) -> list[str]:
     wording, tokenizer, note = job.pictures[0].wording, load_tokenizer(), job.model.spec.note
     said = [f"{job.model.spec.name}: {note}"] if note else []
     for prefix, text in (("", wording.full_prompt), ("Negative prompt: ", wording.full_negative_prompt)):
-        said += [prefix + advice.message for advice in advise(text[:ADVISED], tokenizer)]
+        said += [f"{prefix}{advice.where}: {advice.message}" for advice in advise(text[:ADVISED], tokenizer)]
     left_out = [f"<{network.kind}:{network.name}>" for network in wording.networks]
     return said + [f"{tag} was left out: this version has no adapters yet." for tag in left_out]
 
@@ -179,7 +179,17 @@ def _watch(job: Job, picture: Picture, tell: Progress) -> Watch:
         if call % calls_a_step:
             return
         step = min(call // calls_a_step + 1, steps)
-        preview = lambda: job.model.decode(denoised)  # noqa: E731
-        tell(Step(picture.index, len(job.pictures), step, steps, sigma, x, denoised, preview))
+        tell(
+            Step(
+                picture.index,
+                len(job.pictures),
+                step,
+                steps,
+                sigma,
+                x,
+                denoised,
+                lambda: as_image(job.model.decode(denoised)),
+            )
+        )
 
     return watch
