@@ -24,11 +24,22 @@ class Embeddings(nn.Module):
 
     def __init__(self, spec: TextSpec) -> None:
         super().__init__()
-        self.token_embedding = nn.Embedding(spec.vocabulary, spec.width)
-        self.position_embedding = nn.Embedding(spec.positions, spec.width)
+        self.token_embedding = _table(spec.vocabulary, spec.width, std=0.02)
+        self.position_embedding = _table(spec.positions, spec.width, std=0.01)
 
     def forward(self, ids: Tensor) -> Tensor:
         return self.token_embedding(ids) + self.position_embedding.weight[: ids.shape[1]]
+
+
+def _table(count: int, width: int, std: float) -> nn.Embedding:
+    """An embedding with CLIP's first values.
+
+    On the meta device it is left without: normal_ imports torch._dynamo there, which costs a second at every start.
+    """
+    values = torch.empty(count, width)
+    if not values.is_meta:
+        nn.init.normal_(values, std=std)
+    return nn.Embedding.from_pretrained(values, freeze=False)
 
 
 class SelfAttention(nn.Module):
