@@ -1,4 +1,4 @@
-"""What a drawing may not need: torchvision (it has no CPU build everywhere) and imports that cost a beginner seconds."""
+"""What a drawing may not need: torchvision (it has no CPU build) and imports that cost a beginner seconds."""
 
 from __future__ import annotations
 

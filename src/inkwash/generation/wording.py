@@ -21,7 +21,7 @@ class Library:
 
     @classmethod
     def of(cls, root: Path) -> Library:
-        """``styles.csv`` and ``wildcards/`` of an A1111 folder, given as such or as its ``models``; where they exist."""
+        """``styles.csv`` and ``wildcards/`` of an A1111 folder (or of the one around its ``models``), if they exist."""
         root = root.parent if root.name == "models" else root
         return cls(load_styles(root / "styles.csv"), find_wildcards(root / "wildcards"))
 
