@@ -1,0 +1,96 @@
+"""The model card ``docs/box.md``: what the model is, its loss curves, the judge's figures, the gallery's prompts."""
+
+from __future__ import annotations
+
+import json
+from html import escape
+from pathlib import Path
+
+from .gallery import COLUMNS, PROMPTS
+from .progress import read_log
+from .settings import Settings
+from .world.backgrounds import BACKGROUNDS
+from .world.styles import STYLES
+from .world.subjects import subjects
+
+DOCS = Path("docs")
+STAGES = ("autoencoder", "text", "unet", "judge")
+
+
+def write_card(settings: Settings) -> None:
+    """Needs nothing but the logs; figures and gallery are left out where they were not made yet."""
+    for stage in STAGES:
+        curve(read_log(settings.paths.state / f"{stage}.jsonl"), stage)
+    card = "\n\n".join(filter(None, [_what(settings), _figures(settings), _curves(settings), _gallery()]))
+    (DOCS / "box.md").write_text(card + "\n", "utf-8")
+    print(DOCS / "box.md")
+
+
+def _what(settings: Settings) -> str:
+    world = subjects(settings.world.subjects)
+    names = ", ".join(f"{subject.english[0]} ({subject.chinese[0]})" for subject in world)
+    return f"""# The model in the box
+
+A Stable Diffusion 1.x model in miniature, trained from scratch by `recipes/box/` on pictures this project draws itself
+with the Noto Color Emoji font (SIL Open Font License 1.1). It draws
+{settings.world.side}x{settings.world.side} pictures: CFG 5 to 7, 20 steps.
+
+- **Subjects**: {names}. Each can be called by its English and Chinese names or by the emoji itself.
+- **Backgrounds**: {", ".join(BACKGROUNDS)}.
+- **Styles**: {", ".join(name for name in STYLES if name != "plain")}.
+- **Also**: two or three of a kind, two different subjects, colours ("a blue cat"), sizes and places.
+- **Quality words are true**: "best quality, masterpiece, highres" and "worst quality, low quality, lowres, blurry,
+  monochrome, jpeg artifacts" say how clean a picture is; other words mean nothing to it.
+
+Remake this page and its pictures: `python -m recipes.box gallery`, `exam`, `card`."""
+
+
+def _figures(settings: Settings) -> str:
+    path = settings.paths.state / "exam.json"
+    if not path.exists():
+        return ""
+    report = json.loads(path.read_text("utf-8"))
+    lines = ["## Figures", "", "500 prompts whose combinations never occurred in training.", "", "| | |", "|---|---|"]
+    for title, found in report.items():
+        inner = found.items() if isinstance(found, dict) else [("", found)]
+        lines += [f"| {title}{': ' if name else ''}{name} | {value} |" for name, value in inner]
+    return "\n".join(lines)
+
+
+def _curves(settings: Settings) -> str:
+    made = [stage for stage in STAGES if read_log(settings.paths.state / f"{stage}.jsonl")]
+    return "## Training\n\n" + "\n".join(f"![loss of {stage}](box/{stage}.svg)" for stage in made)
+
+
+def _gallery() -> str:
+    if not (DOCS / "box/gallery.webp").exists():
+        return ""
+    rows = [PROMPTS[i : i + COLUMNS] for i in range(0, len(PROMPTS), COLUMNS)]
+    listed = [" / ".join(f"`{' '.join(prompt.split())}`" for prompt, _ in row) for row in rows]
+    told = "\n".join(f"{number}. {line}" for number, line in enumerate(listed, 1))
+    pictures = "## Gallery\n\n![64 pictures](box/gallery.webp)"
+    return f"{pictures}\n\nPrompts, row by row; the seed is the prompt's number, from 0:\n\n{told}"
+
+
+def curve(log: list[dict[str, float]], name: str, width: int = 640, height: int = 240) -> None:
+    """Write ``docs/box/NAME.svg``: the loss over pictures seen, averaged over at most 200 stretches."""
+    points = [(entry["seen"], entry["loss"]) for entry in log if "loss" in entry]
+    if not points:
+        return
+    stretch = max(1, len(points) // 200)
+    groups = [points[i : i + stretch] for i in range(0, len(points), stretch)]
+    means = [(sum(x for x, _ in g) / len(g), sum(y for _, y in g) / len(g)) for g in groups]
+    most, low, high = max(x for x, _ in means), min(y for _, y in means), max(y for _, y in means)
+    span = (high - low) or 1.0
+    across, up = (width - 60) / most, (height - 50) / span
+    path = " ".join(f"{50 + across * x:.1f},{20 + up * (high - y):.1f}" for x, y in means)
+    text = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif">'
+        f'<rect width="{width}" height="{height}" fill="white"/>'
+        f'<polyline points="{path}" fill="none" stroke="#346" stroke-width="1.5"/>'
+        f'<g font-size="12"><text x="4" y="24">{high:.3g}</text><text x="4" y="{height - 30}">{low:.3g}</text>'
+        f'<text x="50" y="{height - 8}">{escape(name)}: loss over {int(most):,} pictures seen</text></g></svg>\n'
+    )
+    target = DOCS / "box" / f"{name}.svg"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text, "utf-8")

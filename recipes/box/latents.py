@@ -1,0 +1,74 @@
+"""The cache: scenes drawn once, encoded once, kept as shards of latents and their scenes."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from inkwash.models.vae import VAE
+
+from .autoencoder import vae_spec
+from .progress import device, load_state, to_pixels
+from .settings import Settings
+from .world.scene import Figure, Scene, draw_training_scene, render
+from .world.subjects import Subject, subjects
+
+
+def shard_paths(settings: Settings) -> list[Path]:
+    return sorted((settings.paths.state / "latents").glob("*.npz"))
+
+
+def load_vae(settings: Settings) -> VAE:
+    """The averaged autoencoder as trained; its latents are as they come, not yet scaled."""
+    saved = load_state(settings.paths.state / "autoencoder.pt")
+    if saved is None:
+        raise FileNotFoundError("there is no trained autoencoder yet: run the stage 'autoencoder' first")
+    vae = VAE(vae_spec(settings.autoencoder))
+    vae.load_state_dict(saved["average"])
+    return vae.to(device()).eval()
+
+
+def cache_latents(settings: Settings) -> None:
+    """Write the missing shards.  Each holds means (N, 4, h, w) float16 and the scenes as JSON.
+
+    May run beside the U-Net's training, which takes up new shards as they appear.
+    """
+    world, vae = subjects(settings.world.subjects), load_vae(settings)
+    folder = settings.paths.state / "latents"
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(settings.latents.shards):
+        path = folder / f"{number:04d}.npz"
+        if path.exists():
+            continue
+        rng = np.random.default_rng([5, number])
+        scenes = [draw_training_scene(rng, world) for _ in range(settings.latents.shard)]
+        latents = np.concatenate([_encode(vae, scenes[i : i + 32], world, settings) for i in range(0, len(scenes), 32)])
+        partial = path.with_suffix(".partial")
+        with partial.open("wb") as file:
+            np.savez(file, latents=latents, scenes=json.dumps([asdict(scene) for scene in scenes]))
+        os.replace(partial, path)
+        print(path, float(latents.std(dtype=np.float32)), flush=True)
+
+
+def load_shard(path: Path) -> tuple[NDArray[np.float16], list[Scene]]:
+    with np.load(path) as shard:
+        scenes = [_scene(entry) for entry in json.loads(str(shard["scenes"]))]
+        return shard["latents"], scenes
+
+
+def _scene(entry: dict[str, object]) -> Scene:
+    return Scene(**(entry | {"figures": tuple(Figure(**figure) for figure in entry["figures"])}))  # type: ignore
+
+
+@torch.no_grad()
+def _encode(vae: VAE, scenes: list[Scene], world: tuple[Subject, ...], settings: Settings) -> NDArray[np.float16]:
+    pictures = torch.from_numpy(np.stack([render(scene, world, settings.world.side) for scene in scenes]))
+    with torch.autocast(device().type, torch.bfloat16):
+        mean, _ = vae.encode(to_pixels(pictures).to(device()))
+    return mean.float().cpu().numpy().astype(np.float16)
