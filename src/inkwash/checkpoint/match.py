@@ -74,7 +74,10 @@ def vae_layout(header: Header) -> tuple[str, Layout | None]:
 
 
 def model_weights(source: Source, spec: ModelSpec) -> Iterator[tuple[str, torch.Tensor]]:
-    """Each weight of a model that ``check_keys`` calls complete: its diffusers name and the tensor in that shape."""
+    """Each weight of a model that ``check_keys`` calls complete: its diffusers name and the tensor in that shape.
+
+    A tensor's memory is released when the next one is asked for: copy it first, and change no tensor in place.
+    """
     return _weights(source, check_keys(spec, source.header), parameters(spec))
 
 
@@ -86,6 +89,7 @@ def vae_weights(source: Source, spec: VAESpec) -> Iterator[tuple[str, torch.Tens
 def _weights(source: Source, report: KeyReport, shapes: Mapping[str, Shape]) -> Iterator[tuple[str, torch.Tensor]]:
     for name, key in report.found.items():
         yield name, source.tensor(key).reshape(shapes[name])
+        source.release(key)
 
 
 def _report(names: Mapping[str, str], shapes: Mapping[str, Shape], tensors: Mapping[str, TensorInfo]) -> KeyReport:

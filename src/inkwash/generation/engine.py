@@ -12,14 +12,14 @@ from inkwash.checkpoint import Catalog, Entry, HashCache, short_hash
 from inkwash.core import settings
 from inkwash.core.progress import Loading, Progress
 from inkwash.core.request import GenerateRequest, Result
-from inkwash.generation.job import Finish, Job, Origin, draw, infotext_of, plan, started, warnings_of
+from inkwash.generation.job import Finish, Job, Origin, draw, infotext_of, memory_of, plan, started, warnings_of
 from inkwash.generation.loop import Loop
 from inkwash.generation.wording import Library
 from inkwash.models.load import load
 from inkwash.models.stable_diffusion import StableDiffusion
 from inkwash.models.tiling import tiling
 from inkwash.runtime.device import Compute, choose
-from inkwash.runtime.memory import memory_errors
+from inkwash.runtime.memory import check_memory, memory_errors
 from inkwash.runtime.sharing import SharingCheck
 
 
@@ -81,6 +81,7 @@ class Engine:
         with memory_errors(request):
             model = self.model(request.model, request.vae, progress)
             job = plan(request, tiling(model) if request.tiling else model, self.library)
+            check_memory(job.request, memory_of(job), self.compute.device)
             tell(started(job))
             finished = self._draw(job, self._origin(request), tell)
         return Result(

@@ -24,6 +24,7 @@ from inkwash.generation.tasks import Sampling, Watch, txt2img
 from inkwash.generation.wording import Library, Wording, word
 from inkwash.models.stable_diffusion import StableDiffusion
 from inkwash.prompt import advise, load_tokenizer
+from inkwash.runtime.memory import working_memory
 
 ADVISED = 10_000
 """Characters of a prompt that advice is given on; reading more closely what no person typed would cost a second."""
@@ -144,6 +145,15 @@ def draw(job: Job, picture: Picture, text: str, tell: Progress) -> Run[Finish]:
 def started(job: Job) -> Started:
     """The event that opens a job."""
     return Started(len(job.pictures), len(job.sampling.sigmas) - 1, tuple(job.sampling.sigmas.tolist()))
+
+
+def memory_of(job: Job) -> int:
+    """Bytes that drawing takes beside the weights, by estimate; one picture's rows are two, or one without guidance."""
+    request, model = job.request, job.model
+    assert request.width is not None  # settled, as is the height
+    assert request.height is not None
+    widths = model.spec.unet.channels[0], model.spec.vae.channels[0]
+    return working_memory(request.width, request.height, 2, model.dtype, *widths)
 
 
 def noise_of(job: Job, picture: Picture) -> PictureNoise:

@@ -24,6 +24,9 @@ from inkwash.runtime.sharing import SharingCheck
 TEXTS_KEPT = 256
 """Encoded prompts remembered; at SD1 sizes about 240 kB each."""
 
+SHARED_PIXELS = 32 * 32
+"""Latent pixels up to which strict mode tries shared calls: larger pictures keep a CPU busy by themselves."""
+
 Answer = Tensor | list[Tensor]
 
 
@@ -167,18 +170,17 @@ class Loop:
 
     def _strictly(self, questions: list[Denoise]) -> list[list[Tensor]]:
         """Own calls, or shared ones that are proven equal.  An unproven size is tried beside the own calls."""
-        size, rows = len(questions), len(questions[0].rows)
-        signature = _shape(questions[0], strict=True)[1:]
-        trusted = self.sharing.trusted(signature, rows, size * rows) if self.sharing and size > 1 else False
+        size, first = len(questions), questions[0].rows
+        if self.sharing is None or size == 1 or first[0].x[0].numel() > SHARED_PIXELS:
+            return [denoise([question])[0] for question in questions]
+        kind, rows = _shape(questions[0], strict=True)[1:], len(first)
+        trusted = self.sharing.trusted(kind, rows, size * rows)
         if trusted:
             return denoise(questions)
         if trusted is None:
             own = [denoise([question])[0] for question in questions]
-            assert self.sharing is not None
-            self.sharing.record(signature, rows, size * rows, _same(own, denoise(questions)))
+            self.sharing.record(kind, rows, size * rows, _same(own, denoise(questions)))
             return own
-        if size <= 2:
-            return [denoise([question])[0] for question in questions]
         half = size // 2
         return self._strictly(questions[:half]) + self._strictly(questions[half:])
 

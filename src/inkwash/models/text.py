@@ -39,7 +39,7 @@ def _table(count: int, width: int, std: float) -> nn.Embedding:
     values = torch.empty(count, width)
     if not values.is_meta:
         nn.init.normal_(values, std=std)
-    return nn.Embedding.from_pretrained(values, freeze=False)
+    return nn.Embedding.from_pretrained(values, freeze=False)  # type: ignore[no-untyped-call]
 
 
 class SelfAttention(nn.Module):

@@ -18,6 +18,16 @@ SMALL = 512
 """Pixels a side below which a smaller picture is no longer the advice."""
 
 
+DECODER_MAPS = 6
+"""Feature maps of the outermost width, at the picture's full size, that the decoder holds at its peak."""
+
+UNET_MAPS = 40
+"""The same of the U-Net in float32, at the latents' size; 10 in bfloat16, where attention is computed in tiles."""
+
+LATENT_PIXELS = 64
+"""Pixels of the picture to one of the latents."""
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether this is any of the ways in which Python, PyTorch or CUDA say that memory ran out."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
@@ -30,6 +40,25 @@ def available_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     return int(psutil.virtual_memory().available)
+
+
+def working_memory(width: int, height: int, rows: int, dtype: torch.dtype, unet_width: int, vae_width: int) -> int:
+    """Bytes that drawing takes beside the weights, within a third for 256x256 to 512x512 pixels on a CPU.
+
+    rows: of one U-Net call.  unet_width, vae_width: channels of the outermost level, 320 and 128 in SD 1.x.
+    The decoder of one picture, at full size, and the U-Net's call do not happen at once: the larger one counts.
+    """
+    pixels = width * height
+    decoder = DECODER_MAPS * vae_width * pixels
+    unet = UNET_MAPS * unet_width * rows * pixels // LATENT_PIXELS
+    return int(max(decoder, unet)) * dtype.itemsize
+
+
+def check_memory(request: GenerateRequest, needed: int, device: torch.device) -> None:
+    """Refuse a request before trying it when it needs more bytes than there are.  Raises OutOfMemory."""
+    free = available_memory(device)
+    if needed > free:
+        raise refusal(request, free, needed)
 
 
 @contextmanager
