@@ -1,6 +1,6 @@
 """Which pictures may share a U-Net call bit for bit, on the machine at hand.
 
-    python benchmarks/sharing.py              # 2 to 30 M parameters, minutes
+    python benchmarks/sharing.py              # 3 and 35 M parameters, minutes
     python benchmarks/sharing.py --full       # SD 1.5's size as well
 
 Prints, for k rows of one picture in a call of R rows, "=" when every picture's rows are the bits of its own call, else
@@ -26,8 +26,8 @@ from inkwash.runtime.packing import pack  # noqa: E402
 CPU = torch.device("cpu")
 PAIRS = ((1, 2), (1, 4), (2, 4), (2, 6), (2, 8), (2, 16), (4, 8), (3, 6))
 SPECS = {
-    "2 M": UNetSpec(4, 4, (32, 64, 64, 64), 2, (1, 1, 1, 0), 1, 64, (8, 8, 8, 8), 8, False),
-    "34 M": UNetSpec(4, 4, (64, 128, 256, 256), 2, (1, 1, 1, 0), 1, 256, (8, 8, 8, 8), 8, False),
+    "3 M": UNetSpec(4, 4, (32, 64, 64, 64), 2, (1, 1, 1, 0), 1, 64, (8, 8, 8, 8), 8, False),
+    "35 M": UNetSpec(4, 4, (64, 128, 256, 256), 2, (1, 1, 1, 0), 1, 256, (8, 8, 8, 8), 8, False),
     "860 M": UNetSpec(4, 4, (320, 640, 1280, 1280), 2, (1, 1, 1, 0), 1, 768, (8, 8, 8, 8), 8, False),
 }
 
