@@ -81,6 +81,7 @@ def _listing(path: Path, spec: ModelSpec) -> None:
         file.truncate(8 + len(text) + end)
 
 
+@pytest.mark.slow
 def test_full_size_takes_a_tenth_of_a_second(tmp_path: Path) -> None:
     path = tmp_path / "v1-5.safetensors"
     _listing(path, full_spec())
@@ -119,6 +120,7 @@ def test_unknown_tensors_are_named(ldm_file: Path, tmp_path: Path) -> None:
     assert any("surprise" in note for note in spec.notes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["<", "lora_", "lllite_x", "model.diffusion_model.", "model.diffusion_model" + "." * 700]
 )

@@ -165,6 +165,7 @@ def test_parse_never_fails(text: str) -> None:
     assert set(parsed) >= {"Prompt", "Negative prompt"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", ["a ", "a:", 'aa:"', '\\"', "aa: b, ", "a-/ ", ": ,", '"aa:\\"'])
 def test_parse_is_linear_in_a_hostile_text(piece: str) -> None:
     """100 kB in well under a second; a quadratic reader takes minutes."""
