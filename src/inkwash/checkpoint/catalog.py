@@ -145,8 +145,12 @@ class Catalog:
         message = f"No {noun} called {name[:80]!r} in {looked}."
         names = {entry.name.casefold(): entry.name for entry in entries}
         near = difflib.get_close_matches(_without_suffix(name.casefold()), names, n=3, cutoff=0.5)
-        choices = [names[match] for match in near] or list(names.values())[:5]
-        return ModelNotFound(message, f"{'Did you mean' if near else 'There are'}: {', '.join(choices)}?")
+        if near:
+            return ModelNotFound(message, f"Did you mean {' or '.join(names[match] for match in near)}?")
+        known = ", ".join(list(names.values())[:5])
+        root = next(iter(self.roots), Path())
+        home = next(iter(places.folders(root, kind)), root / "models" / places.FOLDERS[kind][0])
+        return ModelNotFound(message, f"Known are: {known}.  Put others into {home}, or give the path of a file.")
 
 
 def _named(name: str, entries: Sequence[Entry]) -> list[Entry]:

@@ -167,10 +167,10 @@ def settings_file(here: settings.Settings) -> Finding:
 
 
 def models(models_dir: Path) -> Finding:
-    from inkwash.checkpoint.catalog import Catalog
+    from inkwash.checkpoint.catalog import BOX, Catalog
 
     found = Catalog([models_dir]).entries("model")
-    own = [entry for entry in found if entry.path.is_relative_to(models_dir)]
+    own = [entry for entry in found if not entry.path.is_relative_to(BOX)]
     remedy = f"put .safetensors checkpoints into {models_dir / 'models' / 'Stable-diffusion'}, or use --models-dir PATH"
     if own:
         names = ", ".join(entry.name for entry in own[:5]) + (", ..." if len(own) > 5 else "")
