@@ -81,7 +81,7 @@ class Engine:
         with memory_errors(request):
             model = self.model(request.model, request.vae, progress)
             job = plan(request, tiling(model) if request.tiling else model, self.library)
-            check_memory(job.request, memory_of(job), self.compute.device)
+            check_memory(job.request, memory_of(job, self._strict(job.request)), self.compute.device)
             tell(started(job))
             finished = self._draw(job, self._origin(request), tell)
         return Result(

@@ -18,6 +18,7 @@ from inkwash.core.progress import Decoding, Drawn, Progress, Started, Step
 from inkwash.core.request import GenerateRequest
 from inkwash.diffusion.noise import PictureNoise
 from inkwash.generation.conditioning import TextSettings
+from inkwash.generation.loop import MAX_ROWS
 from inkwash.generation.prepare import sampling_of, settle
 from inkwash.generation.run import Decode, Run
 from inkwash.generation.tasks import Sampling, Watch, txt2img
@@ -147,13 +148,14 @@ def started(job: Job) -> Started:
     return Started(len(job.pictures), len(job.sampling.sigmas) - 1, tuple(job.sampling.sigmas.tolist()))
 
 
-def memory_of(job: Job) -> int:
-    """Bytes that drawing takes beside the weights, by estimate; one picture's rows are two, or one without guidance."""
+def memory_of(job: Job, strict: bool) -> int:
+    """Bytes that drawing takes beside the weights, by estimate: in fast mode the pictures of a batch share a call."""
     request, model = job.request, job.model
     assert request.width is not None  # settled, as is the height
     assert request.height is not None
     widths = model.spec.unet.channels[0], model.spec.vae.channels[0]
-    return working_memory(request.width, request.height, 2, model.dtype, *widths)
+    rows = 2 if strict else min(2 * request.batch_size, MAX_ROWS)  # with and without the prompt
+    return working_memory(request.width, request.height, rows, model.dtype, *widths)
 
 
 def noise_of(job: Job, picture: Picture) -> PictureNoise:

@@ -24,6 +24,9 @@ from inkwash.runtime.sharing import SharingCheck
 TEXTS_KEPT = 256
 """Encoded prompts remembered; at SD1 sizes about 240 kB each."""
 
+MAX_ROWS = 16
+"""Rows of one U-Net call, unless told otherwise."""
+
 SHARED_PIXELS = 32 * 32
 """Latent pixels up to which strict mode tries shared calls: larger pictures keep a CPU busy by themselves."""
 
@@ -55,7 +58,7 @@ class Loop:
     max_rows: the most rows of one U-Net call.
     """
 
-    def __init__(self, *, strict: bool, sharing: SharingCheck | None = None, max_rows: int = 16) -> None:
+    def __init__(self, *, strict: bool, sharing: SharingCheck | None = None, max_rows: int = MAX_ROWS) -> None:
         self.strict = strict
         self.sharing = sharing
         self.max_rows = max_rows
