@@ -37,7 +37,7 @@ def main() -> None:
         for prefix, network in networks.items()
         for name, tensor in network.state_dict().items()
     }
-    spec = ModelSpec(PATH, "sd1", "ldm", "eps", UNET, TEXT, AUTOENCODER, "float16", False, 128, PATH.stem)
+    spec = ModelSpec(PATH, "sd1", "ldm", "eps", UNET, (TEXT,), AUTOENCODER, "float16", False, 128, PATH.stem)
     PATH.parent.mkdir(exist_ok=True)
     checkpoint.save_ldm(PATH, weights, spec, METADATA)
     print(f"{PATH}: {PATH.stat().st_size / 1e6:.2f} MB")

@@ -32,7 +32,7 @@ def export(settings: Settings) -> None:
         tensors[name if name.startswith("unet.") else "text_encoder." + name.removeprefix("text.")] = value
     side = settings.world.side
     spec = ModelSpec(
-        settings.paths.model, "sd1", "ldm", "eps", unet_spec(settings), text_spec(settings),
+        settings.paths.model, "sd1", "ldm", "eps", unet_spec(settings), (text_spec(settings),),
         vae_spec(settings.autoencoder), "float16", False, side, settings.paths.model.stem,
     )  # fmt: skip
     metadata = {

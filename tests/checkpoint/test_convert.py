@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.support.checkpoints import sd2_spec, sdxl_spec, write_diffusers, write_ldm
 
 from inkwash.checkpoint import ModelSpec, detect, model_weights, read_header, save_ldm
 from inkwash.checkpoint import open as open_source
@@ -30,6 +31,43 @@ def test_saved_file_is_the_original_again(
     for name, tensor in saved.items():
         assert tensor.shape == original[name].shape
         assert torch.equal(tensor, original[name]), name
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        sd2_spec(vocabulary=100),
+        sdxl_spec(prediction="v", dtype=torch.float16, vocabulary=100),
+        sdxl_spec(refiner=True, vocabulary=100),
+    ],
+    ids=["SD2", "SDXL v", "refiner"],
+)
+def test_there_and_back_is_the_same_bits(spec: ModelSpec, tmp_path: Path) -> None:
+    """Folder written by diffusers -> LDM file -> the weights of the folder again; and what the LDM file says of it."""
+    folder, original, path = tmp_path / "folder", tmp_path / "original.safetensors", tmp_path / "saved.safetensors"
+    write_diffusers(folder, spec)
+    write_ldm(original, spec)
+    with open_source(folder) as source:
+        weights = dict(model_weights(source, detect(folder)))
+        save_ldm(path, weights, detect(folder))
+    found = detect(path)
+    assert (found.prediction, found.texts, found.unet) == (spec.prediction, spec.texts, spec.unet)
+    with open_source(path) as source:
+        again = dict(model_weights(source, found))
+    assert again.keys() == weights.keys()
+    assert all(torch.equal(again[name], weights[name]) for name in weights)
+    saved, expected = load_file(path), load_file(original)
+    assert set(saved) - set(expected) == ({"v_pred"} if (spec.family, spec.prediction) == ("sdxl", "v") else set())
+    assert all(torch.equal(saved[name], expected[name]) for name in saved if name != "v_pred")
+
+
+def test_zero_terminal_snr_survives(tmp_path: Path) -> None:
+    plain, path = tmp_path / "plain.safetensors", tmp_path / "zero.safetensors"
+    write_ldm(plain, sdxl_spec(vocabulary=100))
+    spec = detect(plain)
+    with open_source(plain) as source:
+        save_ldm(path, dict(model_weights(source, spec)), replace(spec, noise=replace(spec.noise, zero_snr=True)))
+    assert detect(path).noise.zero_snr
 
 
 def test_prediction_is_written_and_read_back(ldm_file: Path, tmp_path: Path) -> None:

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tests.support.checkpoints import full_spec, sd1_spec, write_diffusers, write_ldm
+from tests.support.checkpoints import full_spec, sd1_spec, sd2_spec, sdxl_spec, write_diffusers, write_ldm
 
 from inkwash.checkpoint import (
     DamagedFile,
     ModelSpec,
+    NoiseSpec,
     UnsupportedModel,
     VAESpec,
     check_keys,
@@ -27,7 +28,7 @@ from inkwash.checkpoint import (
     vae_weights,
 )
 from inkwash.checkpoint import open as open_source
-from inkwash.checkpoint.keys import diffusers_to_ldm, ldm_shape
+from inkwash.checkpoint.keys import ldm_shape, ldm_to_diffusers
 from inkwash.checkpoint.parameters import parameters
 
 STATED = {"modelspec.prediction_type": "epsilon"}
@@ -45,8 +46,26 @@ STATED = {"modelspec.prediction_type": "epsilon"}
             (64, 32, 96), depths=(0, 3, 0), layers=3, vae_channels=(32, 64), width=128, text_layers=5, vocabulary=9
         ),
         sd1_spec((32,), depths=(1,), width=32, text_layers=1, vocabulary=9),
+        sd1_spec(dtype=torch.float8_e4m3fn, vocabulary=9),
+        sd2_spec(prediction="eps", width=128, dtype=torch.float16, vocabulary=9),
+        sd2_spec(prediction="eps", in_channels=9, vocabulary=9),
+        sdxl_spec(dtype=torch.float16, vocabulary=9),
+        sdxl_spec((64, 128), (1, 3), widths=(128, 192), text_layers=(3, 1), in_channels=9, vocabulary=9),
+        sdxl_spec((128, 192, 192, 64), (0, 4, 4, 0), refiner=True, dtype=torch.float8_e5m2, vocabulary=9),
     ],
-    ids=["tiny", "inpainting fp16", "two levels bf16", "three levels", "one level"],
+    ids=[
+        "tiny",
+        "inpainting fp16",
+        "two levels bf16",
+        "three levels",
+        "one level",
+        "fp8",
+        "SD2 fp16",
+        "SD2 inpainting",
+        "SDXL fp16",
+        "SDXL inpainting, other sizes",
+        "refiner fp8",
+    ],
 )
 def test_sizes_are_read_from_a_file(spec: ModelSpec, tmp_path: Path) -> None:
     expected = write_ldm(tmp_path / "model.safetensors", spec, metadata=STATED)
@@ -60,10 +79,19 @@ def test_ema_is_noticed_and_ignored(tiny: ModelSpec, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("variant", [None, "fp16"])
-def test_sizes_are_read_from_a_folder(variant: str | None, tmp_path: Path) -> None:
-    spec = sd1_spec(
-        (32, 96, 64), depths=(1, 0, 2), heads=4, layers=1, vae_channels=(32, 64), prediction="v", vocabulary=100
-    )
+@pytest.mark.parametrize(
+    "spec",
+    [
+        sd1_spec(
+            (32, 96, 64), depths=(1, 0, 2), heads=4, layers=1, vae_channels=(32, 64), prediction="v", vocabulary=100
+        ),
+        sd2_spec(vocabulary=100),
+        sdxl_spec(vocabulary=100),
+        sdxl_spec((64, 128, 128, 64), (0, 2, 2, 0), refiner=True, vocabulary=100),
+    ],
+    ids=["SD1", "SD2", "SDXL", "refiner"],
+)
+def test_sizes_are_read_from_a_folder(spec: ModelSpec, variant: str | None, tmp_path: Path) -> None:
     write_diffusers(tmp_path / "model", spec, variant=variant)
     found = detect(tmp_path / "model")
     assert found == replace(spec, path=tmp_path / "model", name="model", layout="diffusers")
@@ -72,9 +100,10 @@ def test_sizes_are_read_from_a_folder(variant: str | None, tmp_path: Path) -> No
 def _listing(path: Path, spec: ModelSpec) -> None:
     """A sparse file: the real header of a model of that size, and a hole for its data."""
     shapes, end, header = parameters(spec), 0, {}
-    for name, ldm in diffusers_to_ldm(spec).items():
-        start, end = end, end + 4 * torch.Size(shapes[name]).numel()
-        header[ldm] = {"dtype": "F32", "shape": ldm_shape(ldm, shapes[name]), "data_offsets": [start, end]}
+    for ldm, names in ldm_to_diffusers(spec).items():
+        shape = ldm_shape(ldm, shapes[names[0]])
+        start, end = end, end + 4 * torch.Size(shape).numel()
+        header[ldm] = {"dtype": "F32", "shape": shape, "data_offsets": [start, end]}
     text = json.dumps(header).encode()
     with path.open("wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
@@ -93,7 +122,7 @@ def test_full_size_takes_a_tenth_of_a_second(tmp_path: Path) -> None:
         seconds.append(time.process_time() - start)
     assert min(seconds) < 0.1
     assert spec.unet == full_spec().unet
-    assert (spec.text.heads, spec.text.layers, spec.vae.channels) == (12, 12, (128, 256, 512, 512))
+    assert (spec.texts[0].heads, spec.texts[0].layers, spec.vae.channels) == (12, 12, (128, 256, 512, 512))
 
 
 def _changed(source: Path, target: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> Path:
@@ -109,7 +138,7 @@ def test_older_layout_without_text_model(ldm_file: Path, tmp_path: Path) -> None
             tensors[name.replace(".text_model.", ".")] = tensors.pop(name)
 
     path = _changed(ldm_file, tmp_path / "old.safetensors", rename)
-    assert detect(path).text == detect(ldm_file).text
+    assert detect(path).texts == detect(ldm_file).texts
     assert check_keys(detect(path), read_header(path)).unexpected == ()
 
 
@@ -169,7 +198,7 @@ def test_weights_that_do_not_fit_are_named(
     ("sizes", "words"),
     [
         ({"in_channels": 8}, "InstructPix2Pix"),
-        ({"in_channels": 5}, "5 input"),
+        ({"in_channels": 6}, "6 input"),
         ({"channels": (48, 64, 64, 64)}, "multiple of 32"),
         ({"vae_channels": (48, 64)}, "VAE level 48"),
         ({"width": 96}, "multiple of 64"),
@@ -190,8 +219,8 @@ OTHER_FILES = {
     "ControlNet (diffusers)": ("controlnet_cond_embedding.conv_in.weight", "models/ControlNet"),
     "textual inversion": ("emb_params", "embeddings"),
     "upscaler": ("conv_first.weight", "ESRGAN"),
-    "SDXL": ("conditioner.embedders.0.transformer.text_model.final_layer_norm.weight", "1.x"),
-    "Stable Diffusion 2": ("cond_stage_model.model.ln_final.weight", "1.x"),
+    "SDXL model of the EDM kind": ("edm_vpred.sigma_max", "1.x"),
+    "scales of their own": ("scaled_fp8", "plain fp8"),
     "Stable Diffusion 3": ("model.diffusion_model.joint_blocks.0.x_block.mlp.fc1.weight", "1.x"),
     "only a U-Net": ("model.diffusion_model.out.2.weight", "complete"),
     "EMA": ("model_ema.diffusion_modelout2weight", "complete"),
@@ -317,3 +346,104 @@ def test_contradiction_is_noted(ldm_file: Path, tiny: ModelSpec, tmp_path: Path)
     spec = detect(tmp_path / "model.safetensors")
     assert spec.prediction == "eps"
     assert "yaml" in spec.notes[0]
+
+
+ARCHITECTURE, PREDICTION = "modelspec.architecture", "modelspec.prediction_type"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "in_channels", "expected", "unsure"),
+    [
+        ({}, 4, ("v", 768), True),
+        ({}, 9, ("eps", 512), False),
+        ({}, 5, ("eps", 512), False),
+        ({ARCHITECTURE: "stable-diffusion-v2-512"}, 4, ("eps", 512), False),
+        ({ARCHITECTURE: "stable-diffusion-v2-768-v"}, 4, ("v", 768), False),
+        ({PREDICTION: "epsilon"}, 4, ("eps", 512), False),
+    ],
+)
+def test_sd2_prediction_is_stated_or_doubted(
+    metadata: dict[str, str], in_channels: int, expected: tuple[str, int], unsure: bool, tmp_path: Path
+) -> None:
+    write_ldm(tmp_path / "model.safetensors", sd2_spec(in_channels=in_channels, vocabulary=9), metadata=metadata)
+    spec = detect(tmp_path / "model.safetensors")
+    assert ((spec.prediction, spec.native_size), spec.unsure) == (expected, unsure)
+    assert unsure is any("512 look the same" in note for note in spec.notes)
+
+
+def test_markers_state_velocity_and_zero_terminal_snr(tmp_path: Path) -> None:
+    """What files of the NoobAI kind carry: empty tensors called v_pred and ztsnr."""
+    write_ldm(tmp_path / "plain.safetensors", sdxl_spec(vocabulary=9))
+    path = _changed(
+        tmp_path / "plain.safetensors",
+        tmp_path / "model.safetensors",
+        lambda tensors: tensors.update(v_pred=torch.empty(0), ztsnr=torch.empty(0)),
+    )
+    spec = detect(path)
+    assert (spec.prediction, spec.noise, spec.notes) == ("v", NoiseSpec(zero_snr=True), ())
+
+
+def test_noise_of_a_folder_and_of_a_yaml(tmp_path: Path) -> None:
+    write_diffusers(tmp_path / "model", sd1_spec(vocabulary=9))
+    config = tmp_path / "model" / "scheduler" / "scheduler_config.json"
+    stated = {"beta_schedule": "linear", "beta_start": 0.0001, "beta_end": 0.02, "rescale_betas_zero_snr": True}
+    config.write_text(json.dumps(stated))
+    assert detect(tmp_path / "model").noise == NoiseSpec("linear", 0.0001, 0.02, 1000, True)
+    config.write_text(json.dumps({"beta_schedule": "squaredcos_cap_v2"}))
+    with pytest.raises(UnsupportedModel, match="squaredcos_cap_v2"):
+        detect(tmp_path / "model")
+    write_ldm(tmp_path / "file.safetensors", sd1_spec(vocabulary=9))
+    (tmp_path / "file.yaml").write_text("model: {params: {linear_start: 0.001, linear_end: 0.01, timesteps: 500}}")
+    assert detect(tmp_path / "file.safetensors").noise == NoiseSpec(start=0.001, end=0.01, steps=500)
+
+
+def test_the_depth_estimator_is_kept_apart(tmp_path: Path) -> None:
+    write_ldm(tmp_path / "plain.safetensors", sd2_spec(in_channels=5, prediction="eps", vocabulary=9))
+    name = "depth_model.model.pretrained.model.cls_token"
+    path = _changed(
+        tmp_path / "plain.safetensors", tmp_path / "model.safetensors", lambda t: t.update({name: torch.ones(1)})
+    )
+    spec = detect(path)
+    assert spec.depth_model
+    assert not detect(tmp_path / "plain.safetensors").depth_model
+    report = check_keys(spec, read_header(path))
+    assert (report.depth_model, report.unexpected) == ((name,), ())
+
+
+@pytest.mark.parametrize(
+    ("name", "metadata", "expected"),
+    [
+        ("sd_xl_turbo_1.0_fp16", {}, "Turbo"),
+        ("dreamshaperXL-Lightning", {}, "Lightning"),
+        ("model", {"modelspec.title": "My LCM mix"}, "LCM"),
+        ("turbocharged", {}, ""),
+        ("model", {}, ""),
+    ],
+)
+def test_distilled_models_are_known_by_their_words(
+    name: str, metadata: dict[str, str], expected: str, tmp_path: Path
+) -> None:
+    write_ldm(tmp_path / f"{name}.safetensors", sdxl_spec(vocabulary=9), metadata=metadata)
+    assert detect(tmp_path / f"{name}.safetensors").few_steps == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda spec: replace(spec, unet=replace(spec.unet, added_width=100)), "100 numbers"),
+        (lambda spec: replace(spec, unet=replace(spec.unet, context_width=64)), "64 wide"),
+    ],
+)
+def test_mixtures_are_refused(change: Callable[[ModelSpec], ModelSpec], words: str, tmp_path: Path) -> None:
+    write_ldm(tmp_path / "model.safetensors", change(sdxl_spec(vocabulary=9)))
+    with pytest.raises(UnsupportedModel, match=words):
+        detect(tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize("stated", [True, False, None])
+def test_zeros_for_an_empty_prompt(stated: bool | None, tmp_path: Path) -> None:
+    write_diffusers(tmp_path / "model", sdxl_spec(vocabulary=9))
+    if stated is not None:
+        index = {"_class_name": "StableDiffusionXLPipeline", "force_zeros_for_empty_prompt": stated}
+        (tmp_path / "model" / "model_index.json").write_text(json.dumps(index))
+    assert detect(tmp_path / "model").zero_empty is (stated is not False)

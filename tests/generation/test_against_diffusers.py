@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from tests.support.checkpoints import full_spec, sd1_spec, write_diffusers, write_ldm
+from tests.support.pipelines import on
 from torch import Tensor
 
 from inkwash.core.request import GenerateRequest
@@ -72,23 +73,6 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     pipeline.set_progress_bar_config(disable=True)
     yield Pair(Engine(folder / "ours", "cpu", "float32"), pipeline)
     shutil.rmtree(folder)
-
-
-def on(kind: str, sigmas: Tensor, **options: Any) -> Any:
-    """A diffusers scheduler that walks these sigmas, at the fractional timesteps they belong to."""
-    import diffusers
-
-    base = getattr(diffusers, kind)
-
-    class Explicit(base):  # type: ignore[misc]
-        def set_timesteps(self, count: int, device: Any = None, **_: Any) -> None:
-            super().set_timesteps(count, device=device)
-            log_sigmas = ((1 - self.alphas_cumprod) / self.alphas_cumprod).sqrt().log().numpy()
-            times = np.interp(sigmas[:-1].log().numpy(), log_sigmas, np.arange(1000.0))
-            self.timesteps = torch.from_numpy(times)
-            self.sigmas = sigmas.clone()
-
-    return Explicit(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", **options)
 
 
 def embed(pipeline: Any, text: str) -> Tensor:
@@ -183,7 +167,7 @@ def test_text_embeddings_equal_transformers(pair: Pair, tokens: int) -> None:
     text = " ".join(["cat", "dog", "house", "tree", "boat"][i % 5] for i in range(tokens))
     model = pair.engine.model("eps")
     ours = encode_chunks(model, tuple(tokenize(text, load_tokenizer())), clip_skip=1, emphasis="Original")
-    assert distance(ours, embed(pair.pipeline, text)[0]) < 1e-3
+    assert distance(ours.context, embed(pair.pipeline, text)[0]) < 1e-3
 
 
 def test_pictures_equal_diffusers(pair: Pair) -> None:

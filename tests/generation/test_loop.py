@@ -29,7 +29,9 @@ class Glass:
         self.dtype = torch.float32
         self.spec = SimpleNamespace(unet="unet")
 
-    def denoise(self, x: Tensor, sigmas: list[float], context: Tensor, concat: Tensor | None) -> Tensor:
+    def denoise(
+        self, x: Tensor, sigmas: list[float], context: Tensor, concat: Tensor | None, added: Tensor | None
+    ) -> Tensor:
         if self.poison in sigmas:
             raise ValueError("poisoned")
         self.calls.append(len(x))

@@ -20,7 +20,7 @@ FLOAT32 = choose("cpu", "float32")
 
 
 def weights(model: StableDiffusion) -> dict[str, torch.Tensor]:
-    networks = {"unet": model.unet, "vae": model.vae, "text": model.text}
+    networks = {"unet": model.unet, "vae": model.vae, **{f"text {n}": text for n, text in enumerate(model.texts)}}
     return {f"{prefix}.{name}": value for prefix, n in networks.items() for name, value in n.state_dict().items()}
 
 

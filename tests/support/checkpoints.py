@@ -11,8 +11,10 @@ from typing import Any, Literal
 
 import torch
 
+from inkwash.checkpoint.families import FAMILIES
 from inkwash.checkpoint.files import write
-from inkwash.checkpoint.keys import LDM_UNET, diffusers_to_ldm, ldm_shape
+from inkwash.checkpoint.keys import LDM_UNET, ldm_shape, ldm_to_diffusers
+from inkwash.checkpoint.openclip import join
 from inkwash.checkpoint.parameters import parameters
 from inkwash.checkpoint.spec import ModelSpec, TextSpec, UNetSpec, VAESpec
 
@@ -53,12 +55,94 @@ def sd1_spec(
         layout="ldm",
         prediction=prediction,
         unet=unet,
-        text=TextSpec(vocabulary, 77, width, text_layers, max(1, width // 64), 4 * width, "quick_gelu"),
+        texts=(TextSpec(vocabulary, 77, width, text_layers, max(1, width // 64), 4 * width, "quick_gelu"),),
         vae=VAESpec(4, vae_channels, vae_layers, 0.18215),
         dtype=str(dtype).removeprefix("torch."),
         has_ema=False,
         native_size=512,
         name="random",
+    )
+
+
+def sd2_spec(
+    channels: tuple[int, ...] = (64, 128, 128, 128),
+    *,
+    in_channels: int = 4,
+    vae_channels: tuple[int, ...] = (32, 32, 64, 64),
+    width: int = 64,
+    text_layers: int = 2,
+    vocabulary: int = 49408,
+    prediction: Literal["eps", "v"] = "v",
+    dtype: torch.dtype = torch.float32,
+) -> ModelSpec:
+    """A Stable Diffusion 2.x structure; tiny unless told otherwise.  text_layers: those that are used."""
+    spec = sd1_spec(channels, in_channels=in_channels, vae_channels=vae_channels, prediction=prediction, dtype=dtype)
+    heads = tuple(width // 64 for width in channels)
+    return replace(
+        spec,
+        family="sd2",
+        unet=replace(spec.unet, context_width=width, heads=heads, mid_heads=heads[-1], linear_projection=True),
+        texts=(TextSpec(vocabulary, 77, width, text_layers, max(1, width // 64), 4 * width, "gelu", padding=0),),
+        native_size=768 if prediction == "v" else 512,
+    )
+
+
+def full_sd2_spec(dtype: torch.dtype = torch.float32) -> ModelSpec:
+    """Stable Diffusion 2.1's own sizes: about 1.29 billion parameters."""
+    return sd2_spec(FULL_CHANNELS, vae_channels=FULL_VAE_CHANNELS, width=1024, text_layers=23, dtype=dtype)
+
+
+def sdxl_spec(
+    channels: tuple[int, ...] = (64, 64, 128),
+    depths: tuple[int, ...] = (0, 1, 2),
+    *,
+    refiner: bool = False,
+    in_channels: int = 4,
+    vae_channels: tuple[int, ...] = (32, 32, 64, 64),
+    widths: tuple[int, int] = (64, 128),
+    text_layers: tuple[int, int] = (2, 3),
+    vocabulary: int = 49408,
+    prediction: Literal["eps", "v"] = "eps",
+    dtype: torch.dtype = torch.float32,
+) -> ModelSpec:
+    """A Stable Diffusion XL structure; tiny unless told otherwise.  widths, text_layers: of the text encoders."""
+    spec = sd1_spec(channels, in_channels=in_channels, vae_channels=vae_channels, prediction=prediction, dtype=dtype)
+    heads = tuple(width // 64 for width in channels)
+    (small, big), (few, many) = widths, text_layers
+    first = TextSpec(vocabulary, 77, small, few, max(1, small // 64), 4 * small, "quick_gelu", penultimate=True)
+    second = TextSpec(
+        vocabulary, 77, big, many, max(1, big // 64), 4 * big, "gelu", padding=0, penultimate=True, projection=big
+    )
+    unet = replace(
+        spec.unet,
+        depths=depths,
+        mid_depth=max(depths),
+        context_width=big if refiner else small + big,
+        heads=heads,
+        mid_heads=heads[-1],
+        linear_projection=True,
+        added_width=big + 256 * (5 if refiner else 6),
+    )
+    return replace(
+        spec,
+        family="sdxl-refiner" if refiner else "sdxl",
+        unet=unet,
+        texts=(second,) if refiner else (first, second),
+        vae=replace(spec.vae, scale_factor=0.13025),
+        native_size=1024,
+        zero_empty=True,
+    )
+
+
+def full_sdxl_spec(dtype: torch.dtype = torch.float16) -> ModelSpec:
+    """SDXL base's own sizes: about 3.47 billion parameters."""
+    return sdxl_spec(
+        (320, 640, 1280),
+        (0, 2, 10),
+        vae_channels=FULL_VAE_CHANNELS,
+        widths=(768, 1280),
+        text_layers=(12, 32),
+        dtype=dtype,
     )
 
 
@@ -97,17 +181,26 @@ def write_ldm(
     """Writes the model as one LDM file with the extras that real files carry.  Returns what ``detect`` should find."""
     weights = random_weights(spec, seed)
     makers: dict[str, Callable[[], torch.Tensor]] = {}
-    shapes = parameters(spec)
-    for name, ldm in diffusers_to_ldm(spec).items():
-        makers[ldm] = _reshaped(weights.makers[name], ldm_shape(ldm, shapes[name]))
+    for ldm, names in ldm_to_diffusers(spec).items():
+        makers[ldm] = _joined(ldm, [weights.makers[name] for name in names])
     if ema:
         unet = {key: maker for key, maker in makers.items() if key.startswith(LDM_UNET)}
         makers |= {"model_ema." + key.removeprefix("model.").replace(".", ""): maker for key, maker in unet.items()}
     makers |= {name: _constant(value) for name, value in _extras(spec).items()}
     write(path, Computed(makers), metadata)
-    assumed = "no prediction type is stated; eps was assumed, as in nearly all SD 1.x models"
-    notes = () if "modelspec.prediction_type" in (metadata or {}) else (assumed,)
-    return replace(spec, path=path, name=path.stem, has_ema=ema, notes=notes)
+    stated = "modelspec.prediction_type" in (metadata or {})
+    notes = () if stated else (_ASSUMED[spec.family],)
+    unsure = not stated and spec.family == "sd2" and spec.unet.in_channels == 4
+    return replace(spec, path=path, name=path.stem, has_ema=ema, notes=notes, unsure=unsure)
+
+
+_ASSUMED = {
+    "sd1": "no prediction type is stated; eps was assumed, as in nearly all SD 1.x models",
+    "sd2": "no prediction type is stated; v was assumed, as in the SD 2.x models for 768 pixels; those for 512 look "
+    "the same and predict eps",
+    "sdxl": "no prediction type is stated; eps was assumed, as in nearly all SDXL models",
+    "sdxl-refiner": "no prediction type is stated; eps was assumed, as in nearly all SDXL models",
+}
 
 
 def write_diffusers(folder: Path, spec: ModelSpec, *, seed: int = 0, variant: str | None = None) -> None:
@@ -116,14 +209,15 @@ def write_diffusers(folder: Path, spec: ModelSpec, *, seed: int = 0, variant: st
     for component, network in _references(spec).items():
         names = {name for name in weights if name.startswith(f"{component}.")}
         state = {name.removeprefix(f"{component}."): weights[name] for name in names}
-        if component == "text_encoder" and "embeddings.token_embedding.weight" in network.state_dict():
+        if component.startswith("text_encoder") and "embeddings.token_embedding.weight" in network.state_dict():
             state = {name.removeprefix("text_model."): tensor for name, tensor in state.items()}  # transformers 5
         network.load_state_dict(state, strict=True)
         network.to(getattr(torch, spec.dtype)).save_pretrained(folder / component, variant=variant)
     prediction = {"eps": "epsilon", "v": "v_prediction", "x0": "sample"}[spec.prediction]
     (folder / "scheduler").mkdir()
     (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps({"prediction_type": prediction}))
-    (folder / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline"}))
+    pipeline = "StableDiffusionXLPipeline" if spec.family.startswith("sdxl") else "StableDiffusionPipeline"
+    (folder / "model_index.json").write_text(json.dumps({"_class_name": pipeline}))
 
 
 def _maker(name: str, shape: tuple[int, ...], dtype: torch.dtype, seed: int) -> Callable[[], torch.Tensor]:
@@ -138,8 +232,14 @@ def _maker(name: str, shape: tuple[int, ...], dtype: torch.dtype, seed: int) -> 
     return make
 
 
-def _reshaped(maker: Callable[[], torch.Tensor], shape: tuple[int, ...]) -> Callable[[], torch.Tensor]:
-    return lambda: maker().reshape(shape)
+def _joined(ldm: str, makers: list[Callable[[], torch.Tensor]]) -> Callable[[], torch.Tensor]:
+    """What an LDM file holds under one name, in its shape there."""
+
+    def make() -> torch.Tensor:
+        held = [maker() for maker in makers]
+        return join(ldm, held).reshape(ldm_shape(ldm, tuple(held[0].shape)))
+
+    return make
 
 
 def _constant(value: torch.Tensor) -> Callable[[], torch.Tensor]:
@@ -147,23 +247,38 @@ def _constant(value: torch.Tensor) -> Callable[[], torch.Tensor]:
 
 
 def _extras(spec: ModelSpec) -> dict[str, torch.Tensor]:
+    """What real files carry beside the weights; in SD2's the last layer of the text encoder, which nothing reads."""
     betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
     alphas = torch.cumprod(1 - betas, 0).float()
-    return {
-        "betas": betas.float(),
-        "alphas_cumprod": alphas,
-        "sqrt_one_minus_alphas_cumprod": (1 - alphas).sqrt(),
-        "cond_stage_model.transformer.text_model.embeddings.position_ids": torch.arange(spec.text.positions)[None],
-    }
+    extras = {"betas": betas.float(), "alphas_cumprod": alphas, "sqrt_one_minus_alphas_cumprod": (1 - alphas).sqrt()}
+    places = zip(FAMILIES[spec.family].texts, spec.texts, strict=True)
+    for place, text in places:
+        if not place.openclip:
+            name = f"{place.prefix}text_model.embeddings.position_ids"
+            extras[name] = torch.arange(text.positions)[None]
+        else:
+            extras[f"{place.prefix}logit_scale"] = torch.ones(())
+        if spec.family == "sd2":
+            extras[f"{place.prefix}text_projection"] = torch.ones(text.width, text.width)
+            unused = f"{place.prefix}transformer.resblocks.{text.layers}."
+            extras |= {f"{unused}attn.in_proj_weight": torch.ones(3 * text.width, text.width)}
+            extras |= {f"{unused}ln_1.bias": torch.ones(text.width)}
+    return extras
 
 
 def _references(spec: ModelSpec) -> dict[str, Any]:
     import diffusers
-    from transformers import CLIPTextConfig, CLIPTextModel
 
-    unet, vae, text = spec.unet, spec.vae, spec.text
+    unet, vae = spec.unet, spec.vae
     levels = len(vae.channels)
     reference: Any = diffusers
+    texts = zip(FAMILIES[spec.family].texts, spec.texts, strict=True)
+    depths = [depth or 1 for depth in unet.depths]
+    added = {
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": 256,
+        "projection_class_embeddings_input_dim": unet.added_width,
+    }
     return {
         "unet": reference.UNet2DConditionModel(
             sample_size=spec.native_size // 2 ** (levels - 1),
@@ -173,10 +288,11 @@ def _references(spec: ModelSpec) -> dict[str, Any]:
             block_out_channels=unet.channels,
             down_block_types=tuple("CrossAttnDownBlock2D" if depth else "DownBlock2D" for depth in unet.depths),
             up_block_types=tuple("CrossAttnUpBlock2D" if depth else "UpBlock2D" for depth in unet.depths[::-1]),
-            transformer_layers_per_block=tuple(depth or 1 for depth in unet.depths),
+            transformer_layers_per_block=(*depths[:-1], unet.mid_depth),
             cross_attention_dim=unet.context_width,
             attention_head_dim=unet.heads,
             use_linear_projection=unet.linear_projection,
+            **(added if unet.added_width else {}),
         ),
         "vae": reference.AutoencoderKL(
             down_block_types=("DownEncoderBlock2D",) * levels,
@@ -186,15 +302,24 @@ def _references(spec: ModelSpec) -> dict[str, Any]:
             latent_channels=vae.latent_channels,
             scaling_factor=vae.scale_factor,
         ),
-        "text_encoder": CLIPTextModel(
-            CLIPTextConfig(
-                vocab_size=text.vocabulary,
-                hidden_size=text.width,
-                intermediate_size=text.mlp_width,
-                num_hidden_layers=text.layers,
-                num_attention_heads=text.heads,
-                max_position_embeddings=text.positions,
-                hidden_act=text.activation,
-            )
-        ),
-    }
+    } | {place.component: text_reference(text) for place, text in texts}
+
+
+def text_reference(text: TextSpec) -> Any:
+    """transformers' own class for a text encoder, with weights of its own."""
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+    config = CLIPTextConfig(
+        vocab_size=text.vocabulary,
+        hidden_size=text.width,
+        intermediate_size=text.mlp_width,
+        num_hidden_layers=text.layers,
+        num_attention_heads=text.heads,
+        max_position_embeddings=text.positions,
+        hidden_act=text.activation,
+        projection_dim=text.projection or 512,
+        pad_token_id=min(text.padding, text.vocabulary - 1),
+        bos_token_id=min(49406, text.vocabulary - 2),
+        eos_token_id=min(49407, text.vocabulary - 1),
+    )
+    return CLIPTextModelWithProjection(config) if text.projection else CLIPTextModel(config)

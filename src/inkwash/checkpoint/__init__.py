@@ -3,6 +3,7 @@
 from inkwash.checkpoint.catalog import Catalog, Entry
 from inkwash.checkpoint.convert import save_ldm
 from inkwash.checkpoint.detect import detect, detect_vae
+from inkwash.checkpoint.families import FAMILIES
 from inkwash.checkpoint.files import Source, read, read_header, write
 from inkwash.checkpoint.files import open_source as open
 from inkwash.checkpoint.hashes import HashCache, auto_v2, old_hash, sha256, short_hash
@@ -10,10 +11,11 @@ from inkwash.checkpoint.header import Header, TensorInfo
 from inkwash.checkpoint.keys import diffusers_to_ldm, ldm_to_diffusers
 from inkwash.checkpoint.match import KeyReport, check_keys, check_vae_keys, model_weights, vae_weights
 from inkwash.checkpoint.parameters import parameters
-from inkwash.checkpoint.spec import ModelSpec, TextSpec, UNetSpec, VAESpec
+from inkwash.checkpoint.spec import ModelSpec, NoiseSpec, TextSpec, UNetSpec, VAESpec
 from inkwash.core.errors import DamagedFile, ModelNotFound, UnsupportedModel
 
 __all__ = [
+    "FAMILIES",
     "Catalog",
     "DamagedFile",
     "Entry",
@@ -22,6 +24,7 @@ __all__ = [
     "KeyReport",
     "ModelNotFound",
     "ModelSpec",
+    "NoiseSpec",
     "Source",
     "TensorInfo",
     "TextSpec",

@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inkwash.checkpoint.files import write
-from inkwash.checkpoint.keys import diffusers_to_ldm, ldm_shape
+from inkwash.checkpoint.keys import ldm_shape, ldm_to_diffusers
+from inkwash.checkpoint.openclip import join
+from inkwash.checkpoint.parameters import parameters
 from inkwash.checkpoint.spec import ModelSpec
 
 if TYPE_CHECKING:
     import torch
+
+PREDICTION_WORDS = {"eps": "epsilon", "v": "v", "x0": "sample"}
 
 
 def save_ldm(
@@ -19,28 +23,46 @@ def save_ldm(
 ) -> None:
     """Writes a model as one LDM .safetensors file, whole or not at all.
 
-    tensors: by diffusers name, with "unet.", "vae." or "text_encoder.", in their stored dtypes; exactly the weights of
-    ``spec``, else ValueError.  ``spec.prediction`` goes into the metadata unless it is given there.
+    tensors: by diffusers name, with "unet.", "vae.", "text_encoder." or "text_encoder_2.", in their stored dtypes;
+    exactly the weights of ``spec``, else ValueError.  What shapes cannot tell of ``spec`` goes into the metadata unless
+    it is given there, and into the empty marker tensors that other programs look for.
     """
-    names = diffusers_to_ldm(spec)
+    names = parameters(spec)
     if set(tensors) != set(names):
         different = sorted(set(tensors) ^ set(names))
         raise ValueError(f"{len(different)} tensors are missing or not of this model, such as {different[0]}")
-    types = {"eps": "epsilon", "v": "v", "x0": "sample"}
-    described = {"modelspec.prediction_type": types[spec.prediction], **(metadata or {})}
-    write(path, _LdmView(tensors, {ldm: name for name, ldm in names.items()}), described)
+    write(path, _LdmView(tensors, ldm_to_diffusers(spec), _markers(spec)), _described(spec) | dict(metadata or {}))
+
+
+def _described(spec: ModelSpec) -> dict[str, str]:
+    described = {"modelspec.prediction_type": PREDICTION_WORDS[spec.prediction]}
+    if spec.family == "sd2":
+        described["inkwash.text_layers"] = str(spec.texts[0].layers)  # the unused last layer is not written
+    return described
+
+
+def _markers(spec: ModelSpec) -> tuple[str, ...]:
+    velocity = spec.family == "sdxl" and spec.prediction == "v"
+    return ("v_pred",) * velocity + ("ztsnr",) * spec.noise.zero_snr
 
 
 class _LdmView(Mapping[str, "torch.Tensor"]):
     """The same tensors under LDM names and in LDM shapes, one at a time."""
 
-    def __init__(self, tensors: Mapping[str, torch.Tensor], names: Mapping[str, str]) -> None:
+    def __init__(
+        self, tensors: Mapping[str, torch.Tensor], names: Mapping[str, tuple[str, ...]], markers: tuple[str, ...]
+    ) -> None:
         self._tensors = tensors
-        self._names = names  # LDM -> diffusers
+        self._names = {**names, **dict.fromkeys(markers, ())}  # LDM -> diffusers
 
     def __getitem__(self, ldm: str) -> torch.Tensor:
-        tensor = self._tensors[self._names[ldm]]
-        return tensor.reshape(ldm_shape(ldm, tuple(tensor.shape)))
+        held = [self._tensors[name] for name in self._names[ldm]]
+        if not held:
+            import torch
+
+            return torch.empty(0)
+        shape = ldm_shape(ldm, tuple(held[0].shape))
+        return join(ldm, held).reshape(shape)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)

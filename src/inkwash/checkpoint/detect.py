@@ -7,17 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from inkwash.checkpoint import facts
-from inkwash.checkpoint.families import check_family, other_family, sd2
+from inkwash.checkpoint.families import FAMILIES, NUMBER_WIDTH, family_of
 from inkwash.checkpoint.files import TORCH_NAMES, read_header
+from inkwash.checkpoint.foreign import other_family, refuse_foreign
 from inkwash.checkpoint.header import Header
-from inkwash.checkpoint.keys import LDM_TEXT, LDM_UNET, LDM_VAE
-from inkwash.checkpoint.match import KeyReport, check_keys, check_vae_keys, vae_layout
+from inkwash.checkpoint.keys import LDM_UNET, LDM_VAE
+from inkwash.checkpoint.match import DEPTH_MODEL, KeyReport, check_keys, check_vae_keys, vae_layout
 from inkwash.checkpoint.networks import Weights, text_spec, unet_spec, vae_spec
 from inkwash.checkpoint.regular import damaged
-from inkwash.checkpoint.spec import Layout, ModelSpec, Prediction, VAESpec
+from inkwash.checkpoint.spec import Family, Layout, ModelSpec, Prediction, TextSpec, VAESpec
 from inkwash.core.errors import UnsupportedModel
 
-IN_CHANNELS = (4, 9)  # text to picture; inpainting
+IN_CHANNELS = (4, 5, 9)  # text to picture; with depth; inpainting
 LATENT_CHANNELS = 4
 
 
@@ -25,41 +26,59 @@ def detect(path: str | Path, *, prediction: Prediction | None = None) -> ModelSp
     """What the checkpoint at ``path``, a .safetensors file or a diffusers folder, is.
 
     ``prediction`` overrides what the file says or leaves open.  Raises UnsupportedModel, saying what the file is, if it
-    is no SD 1.x checkpoint; DamagedFile if it is broken, lacks weights or has them in wrong shapes.
+    is no checkpoint of Stable Diffusion 1.x, 2.x or XL; DamagedFile if it is broken, lacks weights or has them in wrong
+    shapes.
     """
     return detect_header(read_header(path), prediction=prediction)
 
 
 def detect_header(header: Header, *, prediction: Prediction | None = None) -> ModelSpec:
     """``detect`` for a header that was read already."""
-    check_family(header)
+    refuse_foreign(header)
     layout: Layout = "ldm" if any(name.startswith(LDM_UNET) for name in header.tensors) else "diffusers"
-    unet_prefix, vae_prefix, text_prefix = (
-        (LDM_UNET, LDM_VAE, LDM_TEXT) if layout == "ldm" else ("unet.", "vae.", "text_encoder.")
-    )
-    unet = unet_spec(Weights(header.path, unet_prefix, header.tensors), layout, facts.heads(header))
-    text = text_spec(Weights(header.path, text_prefix, header.tensors))
-    vae = vae_spec(Weights(header.path, vae_prefix, header.tensors), layout, facts.scale_factor(header))
-    predicted, notes = facts.prediction(header, prediction)
+    family = family_of(header, layout)
+    unet_prefix, vae_prefix = (LDM_UNET, LDM_VAE) if layout == "ldm" else ("unet.", "vae.")
+    unet = unet_spec(Weights(header.path, unet_prefix, header.tensors), layout, facts.heads(header, family))
+    vae = vae_spec(Weights(header.path, vae_prefix, header.tensors), layout, facts.scale_factor(header, family))
+    predicted = facts.prediction(header, prediction, family, unet.in_channels)
     spec = ModelSpec(
         path=header.path,
-        family="sd1",
+        family=family,
         layout=layout,
-        prediction=predicted,
+        prediction=predicted.value,
         unet=unet,
-        text=text,
+        texts=_texts(header, family, layout),
         vae=vae,
         dtype=_main_dtype(header, unet_prefix),
         has_ema=any(name.startswith("model_ema.diffusion_model") for name in header.tensors),
-        native_size=facts.native_size(header, 2 ** (len(vae.channels) - 1)),
+        native_size=facts.native_size(header, 2 ** (len(vae.channels) - 1), family, predicted.value),
         name=header.path.name if header.path.is_dir() else header.path.stem,
         note=facts.own_note(header),
-        notes=tuple(notes),
+        notes=tuple(predicted.notes),
+        noise=facts.noise(header),
+        unsure=predicted.unsure,
+        zero_empty=facts.zero_empty(header, family),
+        few_steps=facts.few_steps(header),
+        depth_model=any(name.startswith(DEPTH_MODEL) for name in header.tensors),
     )
     _check_sizes(header, spec)
     report = check_keys(spec, header)
     _check_complete(header, report)
-    return replace(spec, notes=(*notes, *_unexpected(report)))
+    return replace(spec, notes=(*predicted.notes, *_unexpected(report)))
+
+
+def _texts(header: Header, family: Family, layout: Layout) -> tuple[TextSpec, ...]:
+    rules = FAMILIES[family]
+    return tuple(
+        text_spec(
+            Weights(header.path, place.prefix if layout == "ldm" else f"{place.component}.", header.tensors),
+            place,
+            rules,
+            facts.activation(header, place.component, place.openclip),
+            facts.text_layers(header) if family == "sd2" else None,
+        )
+        for place in rules.texts
+    )
 
 
 def detect_vae(path: str | Path) -> VAESpec:
@@ -68,12 +87,12 @@ def detect_vae(path: str | Path) -> VAESpec:
     prefix, layout = vae_layout(header)
     if layout is None:
         raise UnsupportedModel(f"{path} holds no VAE.", "Choose a file from models/VAE.")
-    spec = vae_spec(Weights(header.path, prefix, header.tensors), layout, facts.scale_factor(header))
+    spec = vae_spec(Weights(header.path, prefix, header.tensors), layout, facts.scale_factor(header, "sd1"))
     if spec.latent_channels != LATENT_CHANNELS:
         message = (
-            f"{path} is a VAE with {spec.latent_channels} latent channels; Stable Diffusion 1.x has {LATENT_CHANNELS}."
+            f"{path} is a VAE with {spec.latent_channels} latent channels; Stable Diffusion has {LATENT_CHANNELS}."
         )
-        raise UnsupportedModel(message, "Choose a VAE made for Stable Diffusion 1.x.")
+        raise UnsupportedModel(message, "Choose a VAE made for Stable Diffusion 1.x, 2.x or XL.")
     _check_complete(header, check_vae_keys(spec, header))
     return spec
 
@@ -89,18 +108,20 @@ def _main_dtype(header: Header, prefix: str) -> str:
 
 
 def _check_sizes(header: Header, spec: ModelSpec) -> None:
-    """Raises UnsupportedModel if the three networks do not make a Stable Diffusion 1.x model together."""
-    unet, text, vae = spec.unet, spec.text, spec.vae
-    if sd2(unet.context_width, text.width, text.layers):
-        raise other_family(header, "a Stable Diffusion 2.x model")
+    """Raises UnsupportedModel if the networks do not make a Stable Diffusion model together."""
+    unet, vae = spec.unet, spec.vae
     if unet.in_channels == 8:
         raise other_family(header, "an InstructPix2Pix model (8 input channels)")
     if unet.in_channels not in IN_CHANNELS or unet.out_channels != LATENT_CHANNELS:
         raise other_family(header, f"a model with {unet.in_channels} input and {unet.out_channels} output channels")
     if vae.latent_channels != LATENT_CHANNELS:
         raise other_family(header, f"a model whose VAE has {vae.latent_channels} latent channels")
-    if unet.context_width != text.width:
-        found = f"its U-Net expects texts {unet.context_width} wide, its text encoder gives {text.width}"
+    width, numbers = sum(text.width for text in spec.texts), unet.added_width - sum(t.projection for t in spec.texts)
+    if unet.context_width != width:
+        found = f"its U-Net expects texts {unet.context_width} wide, its text encoder gives {width}"
+        raise other_family(header, f"a mixture ({found})")
+    if numbers != NUMBER_WIDTH * len(FAMILIES[spec.family].numbers):
+        found = f"its U-Net expects {unet.added_width} numbers of pooled text and sizes"
         raise other_family(header, f"a mixture ({found})")
 
 

@@ -1,93 +1,84 @@
-"""What a file is when it is no Stable Diffusion 1.x checkpoint, and where such a file belongs."""
+"""The families of Stable Diffusion: how their files are told apart, and what shapes cannot tell of each."""
 
 from __future__ import annotations
 
-import re
-from itertools import islice
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
 
 from inkwash.checkpoint.header import Header
-from inkwash.checkpoint.match import vae_layout
-from inkwash.core.errors import UnsupportedModel
+from inkwash.checkpoint.spec import Family, Layout
 
-LONGEST_NAME, MOST_NAMES = 128, 10_000  # enough for any real file; more could be made to take minutes
+NUMBER_WIDTH = 256  # sinusoids of each number that XL is told of a picture
+Number = Literal["height", "width", "top", "left", "target height", "target width", "score"]
 
-_NOT_YET = "This version runs Stable Diffusion 1.x; use a checkpoint of that family."
 
-# (sign among the names of tensors, what the file is, what to do); the first that fits counts
-_SIGNS = [
-    (
-        r"lora_(unet|te\d?)_|\.lora_(up|down|A|B)\.|\.(hada_w1|lokr_w1|oft_blocks|oft_diag)|\.lora\.(up|down)\.|\.dora_scale$",
-        "a LoRA",
-        "Put it in models/Lora; it is added to a checkpoint, not used instead of one.",
+@dataclass(frozen=True)
+class TextPlace:
+    """Where one text encoder stands in files, and whose it is."""
+
+    component: str  # its folder in a diffusers pipeline
+    prefix: str  # of its weights in LDM files
+    openclip: bool = False  # OpenCLIP's training: gelu, padding 0, and names of its own in LDM files
+    projection: bool = False  # gives the pooled text
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Facts of one family."""
+
+    title: str
+    texts: tuple[TextPlace, ...]  # in the order in which the U-Net sees their vectors
+    native_size: int  # pixels
+    heads: int | None = None  # attention heads of every U-Net level; None: as many as give each 64 channels
+    scale_factor: float = 0.18215  # U-Net latents = this * VAE latents
+    penultimate: bool = False  # texts are read at the last layer but one, before the final norm
+    numbers: tuple[Number, ...] = ()  # told to the U-Net after the pooled text
+
+
+_BIG_G = "conditioner.embedders.{}.model."
+
+FAMILIES: dict[Family, Rules] = {
+    "sd1": Rules(
+        "Stable Diffusion 1.x", (TextPlace("text_encoder", "cond_stage_model.transformer."),), native_size=512, heads=8
     ),
-    (
-        r"^(control_model|controlnet_cond_embedding|input_hint_block|zero_convs|controlnet_down_blocks|lllite_\w+)\.",
-        "a ControlNet",
-        "Put it in models/ControlNet and choose a checkpoint to go with it.",
+    "sd2": Rules(
+        "Stable Diffusion 2.x", (TextPlace("text_encoder", "cond_stage_model.model.", openclip=True),), native_size=768
     ),
-    (
-        r"^(image_proj|ip_adapter)\.",
-        "an IP-Adapter",
-        "Put it in models/ControlNet and choose a checkpoint to go with it.",
+    "sdxl": Rules(
+        "Stable Diffusion XL",
+        (
+            TextPlace("text_encoder", "conditioner.embedders.0.transformer."),
+            TextPlace("text_encoder_2", _BIG_G.format(1), openclip=True, projection=True),
+        ),
+        native_size=1024,
+        scale_factor=0.13025,
+        penultimate=True,
+        numbers=("height", "width", "top", "left", "target height", "target width"),
     ),
-    (r"^(adapter\.)?body\.\d+\.(resnets|block1|block2|in_conv)", "a T2I-Adapter", "Put it in models/ControlNet."),
-    (r"motion_modules\.", "an AnimateDiff motion module", "Choose a checkpoint; this version does not draw films."),
-    (
-        r"^(emb_params|string_to_param.*|string_to_token.*|clip_[lg]|<[^>\n]+>)$",
-        "a textual inversion embedding",
-        "Put it in the embeddings folder and write its name in the prompt.",
+    "sdxl-refiner": Rules(
+        "Stable Diffusion XL refiner",
+        (TextPlace("text_encoder_2", _BIG_G.format(0), openclip=True, projection=True),),
+        native_size=1024,
+        scale_factor=0.13025,
+        penultimate=True,
+        numbers=("height", "width", "top", "left", "score"),
     ),
-    (r"^(conv_first|model\.0|body\.0\.rdb1\.conv1)\.(weight|bias)$", "an upscaler", "Put it in models/ESRGAN."),
-    (r"(^|\.)joint_blocks\.", "a Stable Diffusion 3 model", _NOT_YET),
-    (r"(^|\.)(double_blocks|single_transformer_blocks)\.", "a Flux model", _NOT_YET),
-    (r"^conditioner\.embedders\.|\.label_emb\.|^unet\.add_embedding\.|^add_embedding\.", "an SDXL model", _NOT_YET),
-    (r"^cond_stage_model\.model\.", "a Stable Diffusion 2.x model", _NOT_YET),
-]
-_UNET = r"^(model\.diffusion_model|unet)\.|^(input_blocks|down_blocks)\.0\."
-_TEXT = r"^(cond_stage_model|text_encoder)\.|^(text_model\.)?(embeddings|encoder\.layers)\."
+}
+
+_LDM_ORDER: tuple[Family, ...] = ("sdxl", "sdxl-refiner", "sd2")  # the first whose last encoder is there
 
 
-def check_family(header: Header) -> None:
-    """Raises UnsupportedModel, saying what the file is, unless it holds a U-Net, a VAE and a CLIP text encoder."""
-    if not header.tensors:
-        raise UnsupportedModel(f"{header.path} holds no tensors at all.", "Download it again, or choose another file.")
-    for sign, kind, remedy in _SIGNS:
-        if _any(sign, header):
-            raise UnsupportedModel(f"{header.path} is {kind}, not a Stable Diffusion 1.x checkpoint.", remedy)
-    parts = {"a U-Net": _any(_UNET, header), "a VAE": vae_layout(header)[1], "a text encoder": _any(_TEXT, header)}
-    if not all(parts.values()):
-        raise _incomplete(header, [part for part, there in parts.items() if there])
+def family_of(header: Header, layout: Layout) -> Family:
+    """The family by its text encoders; in diffusers folders SD 2.x is told from 1.x by its linear projections."""
+    if layout == "ldm":
+        there = (family for family in _LDM_ORDER if _starts(header.tensors, FAMILIES[family].texts[-1].prefix))
+        return next(there, "sd1")
+    if _starts(header.tensors, "text_encoder_2."):
+        return "sdxl" if _starts(header.tensors, "text_encoder.") else "sdxl-refiner"
+    projection = header.tensors.get("unet.mid_block.attentions.0.proj_in.weight")
+    return "sd2" if projection is not None and len(projection.shape) == 2 else "sd1"
 
 
-def sd2(context_width: int, text_width: int, layers: int) -> bool:
-    """Are these the sizes of Stable Diffusion 2.x, whose text encoder is OpenCLIP's ViT-H less its last layer?"""
-    return (context_width, text_width) == (1024, 1024) and layers in (23, 24)
-
-
-def other_family(header: Header, kind: str) -> UnsupportedModel:
-    """The error for a model of a family that only its sizes betray."""
-    return UnsupportedModel(f"{header.path} is {kind}, not a Stable Diffusion 1.x checkpoint.", _NOT_YET)
-
-
-def _any(sign: str, header: Header) -> bool:
-    search = re.compile(sign, re.MULTILINE).search  # ^ and $ are the ends of each name
-    names = "\n".join(name[:LONGEST_NAME] for name in islice(header.tensors, MOST_NAMES))
-    return search(names) is not None
-
-
-def _incomplete(header: Header, present: list[str]) -> UnsupportedModel:
-    if present == ["a VAE"]:
-        message, remedy = (
-            "is a separate VAE, not a checkpoint.",
-            "Put it in models/VAE and choose it beside a checkpoint.",
-        )
-    elif present:
-        message = f"holds only {' and '.join(present)}; a checkpoint has a U-Net, a VAE and a text encoder."
-        remedy = "Use the complete checkpoint."
-    elif any(name.startswith("model_ema.") for name in header.tensors):
-        message, remedy = "holds only EMA weights.", "Use the complete checkpoint."
-    else:
-        names = ", ".join(repr(name)[:60] for name in list(header.tensors)[:3])
-        message = f"is no Stable Diffusion checkpoint: its tensors are called {names}, ..."
-        remedy = "Choose a checkpoint; this may be a file of another program."
-    return UnsupportedModel(f"{header.path} {message}", remedy)
+def _starts(names: Iterable[str], prefix: str) -> bool:
+    return any(name.startswith(prefix) for name in names)

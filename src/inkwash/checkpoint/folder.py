@@ -1,4 +1,4 @@
-"""Which files make up a diffusers folder, and their headers joined under "unet.", "vae." and "text_encoder."."""
+"""Which files make up a diffusers folder, and their headers joined under "unet.", "vae.", "text_encoder." and so on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from inkwash.checkpoint.header import Header, TensorInfo
 from inkwash.checkpoint.regular import PICKLE_SUFFIXES, damaged, opened
 from inkwash.core.errors import InkwashError, ModelNotFound, UnsupportedModel
 
-COMPONENTS = ("unet", "vae", "text_encoder")
+COMPONENTS = ("unet", "vae", "text_encoder", "text_encoder_2")
 MAX_JSON = 16_000_000  # bytes of an index or config
 
 

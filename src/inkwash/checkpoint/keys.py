@@ -1,21 +1,25 @@
 """The names of a model's weights in LDM files and in diffusers, both ways.
 
 LDM is the layout of the single files of the original Stable Diffusion code: the U-Net under "model.diffusion_model.",
-the VAE under "first_stage_model.", the text encoder under "cond_stage_model.transformer.".  Names are computed from a
-specification: only the names of modules are listed here, and the rest of a name is the same in both.
+the VAE under "first_stage_model.", the text encoders where ``families`` says.  Names are computed from a specification:
+only the names of modules are listed here, and the rest of a name is the same in both.
 """
 
 from __future__ import annotations
 
-from inkwash.checkpoint.parameters import Shape, parameters, vae_parameters
-from inkwash.checkpoint.spec import ModelSpec, UNetSpec, VAESpec
+from inkwash.checkpoint.families import FAMILIES, TextPlace
+from inkwash.checkpoint.openclip import openclip_names, stored_shape
+from inkwash.checkpoint.parameters import Shape, text_parameters, unet_parameters, vae_parameters
+from inkwash.checkpoint.spec import ModelSpec, TextSpec, UNetSpec, VAESpec
 
-LDM_UNET, LDM_VAE, LDM_TEXT = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.transformer."
+LDM_UNET, LDM_VAE = "model.diffusion_model.", "first_stage_model."
 
 _UNET_ENDS = {
     "conv_in": "input_blocks.0.0",
     "time_embedding.linear_1": "time_embed.0",
     "time_embedding.linear_2": "time_embed.2",
+    "add_embedding.linear_1": "label_emb.0.0",
+    "add_embedding.linear_2": "label_emb.0.2",
     "conv_norm_out": "out.0",
     "conv_out": "out.2",
 }
@@ -32,19 +36,26 @@ _VAE_ATTENTION = {"group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "
 _OLD_VAE_ATTENTION = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}  # diffusers < 0.12
 
 
-def ldm_to_diffusers(spec: ModelSpec) -> dict[str, str]:
-    """LDM name -> diffusers name, one to one, of every weight of a model."""
-    return {ldm: name for name, ldm in diffusers_to_ldm(spec).items()}
+def ldm_to_diffusers(spec: ModelSpec) -> dict[str, tuple[str, ...]]:
+    """LDM name -> diffusers names of what it holds: one weight, or the q, k and v that OpenCLIP joins, in order."""
+    held: dict[str, tuple[str, ...]] = {}
+    for name, ldm in diffusers_to_ldm(spec).items():
+        held[ldm] = (*held.get(ldm, ()), name)
+    return held
 
 
 def diffusers_to_ldm(spec: ModelSpec) -> dict[str, str]:
-    """Diffusers name, with "unet.", "vae." or "text_encoder.", -> LDM name."""
-    modules = {
-        **{f"unet.{name}": LDM_UNET + ldm for name, ldm in unet_modules(spec.unet).items()},
-        **{f"vae.{name}": LDM_VAE + ldm for name, ldm in vae_modules(spec.vae).items()},
-        "text_encoder": LDM_TEXT.removesuffix("."),
-    }
-    return {name: _translated(name, modules) for name in parameters(spec)}
+    """Diffusers name, with "unet.", "vae.", "text_encoder." or "text_encoder_2.", -> LDM name."""
+    unet, vae = unet_modules(spec.unet), vae_modules(spec.vae)
+    names = {f"unet.{name}": LDM_UNET + _translated(name, unet) for name in unet_parameters(spec.unet)}
+    names |= {f"vae.{name}": LDM_VAE + _translated(name, vae) for name in vae_parameters(spec.vae)}
+    for place, text in zip(FAMILIES[spec.family].texts, spec.texts, strict=True):
+        names |= {f"{place.component}.{name}": place.prefix + ldm for name, ldm in _text_names(place, text).items()}
+    return names
+
+
+def _text_names(place: TextPlace, spec: TextSpec) -> dict[str, str]:
+    return openclip_names(spec) if place.openclip else {name: name for name in text_parameters(spec)}
 
 
 def vae_to_ldm(spec: VAESpec) -> dict[str, str]:
@@ -114,8 +125,8 @@ def other_names(name: str) -> list[str]:
 
 
 def ldm_shape(ldm_name: str, shape: Shape) -> Shape:
-    """The shape a weight of ``shape`` has in an LDM file: there the VAE's attention is made of 1x1 convolutions."""
-    return (*shape, 1, 1) if ".attn_1." in ldm_name and len(shape) == 2 else shape
+    """The shape in an LDM file of what holds a weight of ``shape``: there the VAE's attention is 1x1 convolutions."""
+    return (*shape, 1, 1) if ".attn_1." in ldm_name and len(shape) == 2 else stored_shape(ldm_name, shape)
 
 
 def _unet_layer(block: str, layer: int, ldm_block: str) -> dict[str, str]:

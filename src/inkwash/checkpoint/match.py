@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from inkwash.checkpoint.families import FAMILIES
 from inkwash.checkpoint.files import Source
 from inkwash.checkpoint.header import Header, TensorInfo
-from inkwash.checkpoint.keys import diffusers_to_ldm, other_names, vae_to_ldm
+from inkwash.checkpoint.keys import diffusers_to_ldm, ldm_shape, other_names, vae_to_ldm
+from inkwash.checkpoint.openclip import cut
 from inkwash.checkpoint.parameters import Shape, parameters, vae_parameters
 from inkwash.checkpoint.spec import Layout, ModelSpec, VAESpec
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 LONGEST_NAME = 256  # of an extra worth recognising
+DEPTH_MODEL = "depth_model."  # SD2's depth-conditioned checkpoint carries the network that estimates depth
 WEIGHT_DTYPES = ("F32", "F16", "BF16", "F64", "F8_E4M3", "F8_E5M2")
 
 # What training leaves in checkpoints beside the weights: the noise schedule's tables, EMA copies, position numbers,
@@ -25,7 +28,7 @@ _IGNORABLE = re.compile(
     r"""(.*\.)?model_ema\.
     | (betas|alphas_cumprod|alphas_cumprod_prev|logvar|lvlb_weights|scale_factor|global_step|v_pred|ztsnr)$
     | (sqrt_|log_one_minus_|posterior_)\w+$ | denoiser\.sigmas$
-    | .*\.position_ids$ | .*(text_projection|text_projection\.weight|logit_scale)$
+    | .*\.(position_ids|attn_mask)$ | .*(text_projection|text_projection\.weight|logit_scale)$
     | (first_stage_model\.|vae\.)?loss\.""",
     re.VERBOSE,
 )
@@ -40,6 +43,7 @@ class KeyReport:
     unexpected: tuple[str, ...]
     ignored: tuple[str, ...]  # known extras that are no weights of the networks
     misfits: tuple[str, ...]  # right key, wrong shape or dtype, in words
+    depth_model: tuple[str, ...] = ()  # the weights of a depth estimator, a network of its own
 
     @property
     def complete(self) -> bool:
@@ -51,7 +55,14 @@ def check_keys(spec: ModelSpec, header: Header) -> KeyReport:
     """Compares a checkpoint's header with its specification."""
     shapes = parameters(spec)
     names = diffusers_to_ldm(spec) if spec.layout == "ldm" else {name: name for name in shapes}
-    return _report(names, shapes, header.tensors)
+    return _report(names, shapes, header.tensors, _unused(spec))
+
+
+def _unused(spec: ModelSpec) -> str:
+    """The names of the layer of SD2's text encoder that nothing reads; "" if there is none."""
+    if spec.family != "sd2" or spec.layout != "ldm":
+        return ""
+    return f"{FAMILIES['sd2'].texts[0].prefix}transformer.resblocks.{spec.texts[0].layers}."
 
 
 def check_vae_keys(spec: VAESpec, header: Header) -> KeyReport:
@@ -88,11 +99,13 @@ def vae_weights(source: Source, spec: VAESpec) -> Iterator[tuple[str, torch.Tens
 
 def _weights(source: Source, report: KeyReport, shapes: Mapping[str, Shape]) -> Iterator[tuple[str, torch.Tensor]]:
     for name, key in report.found.items():
-        yield name, source.tensor(key).reshape(shapes[name])
+        yield name, cut(source.tensor(key), key, name).reshape(shapes[name])
         source.release(key)
 
 
-def _report(names: Mapping[str, str], shapes: Mapping[str, Shape], tensors: Mapping[str, TensorInfo]) -> KeyReport:
+def _report(
+    names: Mapping[str, str], shapes: Mapping[str, Shape], tensors: Mapping[str, TensorInfo], unused: str = ""
+) -> KeyReport:
     found: dict[str, str] = {}
     misfits: dict[str, str] = {}
     missing = []
@@ -100,15 +113,28 @@ def _report(names: Mapping[str, str], shapes: Mapping[str, Shape], tensors: Mapp
         key = next((key for key in (expected_key, *other_names(expected_key)) if key in tensors), None)
         if key is None:
             missing.append(expected_key)
-        elif reason := _misfit(tensors[key], shapes[name]):
+        elif reason := _misfit(tensors[key], ldm_shape(key, shapes[name])):
             misfits[key] = f"{key} {reason}"
         else:
             found[name] = key
     extra = set(tensors) - set(found.values()) - set(misfits)
-    ignored = {key for key in extra if len(key) <= LONGEST_NAME and _IGNORABLE.match(key)}
+    depth_model = {key for key in extra if key.startswith(DEPTH_MODEL)}
+    ignored = {key for key in extra - depth_model if _ignorable(key, unused)}
+    unexpected = extra - depth_model - ignored
     return KeyReport(
-        found, tuple(missing), tuple(sorted(extra - ignored)), tuple(sorted(ignored)), tuple(misfits.values())
+        found,
+        tuple(missing),
+        unexpected=tuple(sorted(unexpected)),
+        ignored=tuple(sorted(ignored)),
+        misfits=tuple(misfits.values()),
+        depth_model=tuple(sorted(depth_model)),
     )
+
+
+def _ignorable(key: str, unused: str) -> bool:
+    if len(key) > LONGEST_NAME:
+        return False
+    return bool(_IGNORABLE.match(key)) or bool(unused and key.startswith(unused))
 
 
 def _misfit(info: TensorInfo, shape: Shape) -> str:

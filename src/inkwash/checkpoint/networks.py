@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from inkwash.checkpoint.families import Rules, TextPlace
 from inkwash.checkpoint.header import TensorInfo
 from inkwash.checkpoint.parameters import Shape
 from inkwash.checkpoint.spec import Layout, TextSpec, UNetSpec, VAESpec
@@ -12,8 +13,9 @@ from inkwash.core.errors import UnsupportedModel
 
 LONGEST_NAME, MOST_DOTS = 128, 16  # of any weight; bounds the memory that hostile names can take
 GROUPS = 32  # of every GroupNorm in the U-Net and the VAE
-TEXT_HEAD_WIDTH = 64
-OTHER_MODEL = "Use a Stable Diffusion 1.x checkpoint."
+HEAD_WIDTH = 64  # of the text encoders, and of the U-Nets of SD2 and XL
+OTHER_MODEL = "Use a checkpoint of Stable Diffusion 1.x, 2.x or XL."
+VIT_H = (1024, 23)  # width and layers of SD2's text encoder when its unused last layer was left out of the file
 
 
 class Weights:
@@ -52,11 +54,12 @@ class Weights:
 
 
 def unet_spec(weights: Weights, layout: Layout, heads: Sequence[int]) -> UNetSpec:
-    """heads: attention heads of each level, outermost first; one number serves all levels."""
+    """heads: attention heads of each level, outermost first; one number serves all levels, none: width / 64."""
     if layout == "ldm":
         levels, conv_in, conv_out, mid = _ldm_levels(weights), "input_blocks.0.0", "out.2", "middle_block.1"
     else:
         levels, conv_in, conv_out, mid = _diffusers_levels(weights), "conv_in", "conv_out", "mid_block.attentions.0"
+    added = weights.shapes.get("label_emb.0.0.weight" if layout == "ldm" else "add_embedding.linear_1.weight", ())
     alike = bool(levels) and all(len(set(level)) == 1 and len(level) == len(levels[0]) for level in levels)
     if not alike:
         raise weights.unsupported("has a U-Net whose levels are not built alike")
@@ -65,6 +68,7 @@ def unet_spec(weights: Weights, layout: Layout, heads: Sequence[int]) -> UNetSpe
     if not mid_depth:
         raise weights.unsupported("has a U-Net without cross-attention, so it cannot be steered by text")
     _check_groups(weights, "U-Net", channels)
+    heads = heads or [max(1, width // HEAD_WIDTH) for width in channels]
     every_head = tuple(heads) * len(channels) if len(heads) == 1 else tuple(heads)
     _check_heads(weights, every_head, channels, (*depths[:-1], mid_depth))
     return UNetSpec(
@@ -78,6 +82,7 @@ def unet_spec(weights: Weights, layout: Layout, heads: Sequence[int]) -> UNetSpe
         heads=every_head,
         mid_heads=every_head[-1],
         linear_projection=len(weights.shapes.get(f"{mid}.proj_in.weight", ())) == 2,
+        added_width=added[-1] if added else 0,
     )
 
 
@@ -124,21 +129,48 @@ def vae_spec(weights: Weights, layout: Layout, scale_factor: float) -> VAESpec:
     )
 
 
-def text_spec(weights: Weights) -> TextSpec:
-    """The CLIP text encoder's, with or without "text_model." in its names."""
+def text_spec(weights: Weights, place: TextPlace, rules: Rules, activation: str, layers: int | None) -> TextSpec:
+    """The CLIP text encoder's, under the names of OpenCLIP or transformers, these with or without "text_model.".
+
+    layers: how many of its layers are used, where the file says so.
+    """
+    openclip = "transformer" in weights.modules
     model = "text_model." if "text_model" in weights.modules else ""
-    vocabulary, width = weights.shape(f"{model}embeddings.token_embedding.weight", 2)
-    if width > TEXT_HEAD_WIDTH and width % TEXT_HEAD_WIDTH:
-        raise weights.unsupported(f"has a text encoder {width} wide, which is no multiple of {TEXT_HEAD_WIDTH}")
+    table, positions, blocks, mlp = (
+        ("token_embedding.weight", "positional_embedding", "transformer.resblocks", "mlp.c_fc")
+        if openclip
+        else (
+            f"{model}embeddings.token_embedding.weight",
+            f"{model}embeddings.position_embedding.weight",
+            f"{model}encoder.layers",
+            "mlp.fc1",
+        )
+    )
+    vocabulary, width = weights.shape(table, 2)
+    if width > HEAD_WIDTH and width % HEAD_WIDTH:
+        raise weights.unsupported(f"has a text encoder {width} wide, which is no multiple of {HEAD_WIDTH}")
     return TextSpec(
         vocabulary=vocabulary,
-        positions=weights.shape(f"{model}embeddings.position_embedding.weight", 2)[0],
+        positions=weights.shape(positions, 2)[0],
         width=width,
-        layers=weights.count(f"{model}encoder.layers"),
-        heads=max(1, width // TEXT_HEAD_WIDTH),
-        mlp_width=weights.shape(f"{model}encoder.layers.0.mlp.fc1.weight", 2)[0],
-        activation="quick_gelu",
+        layers=layers or _used_layers(weights.count(blocks), width, openclip and not rules.penultimate),
+        heads=max(1, width // HEAD_WIDTH),
+        mlp_width=weights.shape(f"{blocks}.0.{mlp}.weight", 2)[0],
+        activation="gelu" if activation == "gelu" else "quick_gelu",
+        padding=0 if place.openclip else 49407,
+        penultimate=rules.penultimate,
+        projection=_projection(weights, openclip) if place.projection else 0,
     )
+
+
+def _used_layers(layers: int, width: int, last_is_unused: bool) -> int:
+    """SD2 reads its text encoder at the last layer but one; in LDM files the last is there nevertheless."""
+    return layers - 1 if last_is_unused and (width, layers) != VIT_H else layers
+
+
+def _projection(weights: Weights, openclip: bool) -> int:
+    """The width of the pooled text; OpenCLIP's projection is stored transposed."""
+    return weights.shape("text_projection", 2)[1] if openclip else weights.shape("text_projection.weight", 2)[0]
 
 
 def _check_groups(weights: Weights, network: str, channels: Iterable[int]) -> None:

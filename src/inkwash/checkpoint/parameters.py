@@ -1,12 +1,14 @@
 """The parameters of each network: names and shapes, computed from its specification.
 
-Names are those of diffusers' UNet2DConditionModel and AutoencoderKL and of the files of transformers' CLIPTextModel.
+Names are those of diffusers' UNet2DConditionModel and AutoencoderKL and of the files of transformers' CLIPTextModel
+and CLIPTextModelWithProjection.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
 
+from inkwash.checkpoint.families import FAMILIES
 from inkwash.checkpoint.spec import ModelSpec, TextSpec, UNetSpec, VAESpec
 
 Shape = tuple[int, ...]
@@ -14,12 +16,11 @@ Shapes = dict[str, Shape]
 
 
 def parameters(spec: ModelSpec) -> Shapes:
-    """Every parameter of a model, under "unet.", "vae." and "text_encoder."."""
-    return (
-        _under("unet", unet_parameters(spec.unet))
-        | _under("vae", vae_parameters(spec.vae))
-        | _under("text_encoder", text_parameters(spec.text))
-    )
+    """Every parameter of a model, under "unet.", "vae.", "text_encoder." and "text_encoder_2."."""
+    shapes = _under("unet", unet_parameters(spec.unet)) | _under("vae", vae_parameters(spec.vae))
+    for place, text in zip(FAMILIES[spec.family].texts, spec.texts, strict=True):
+        shapes |= _under(place.component, text_parameters(text))
+    return shapes
 
 
 def unet_parameters(spec: UNetSpec) -> Shapes:
@@ -28,6 +29,9 @@ def unet_parameters(spec: UNetSpec) -> Shapes:
     shapes = _conv("conv_in", spec.in_channels, first, 3)
     shapes |= _linear("time_embedding.linear_1", first, 4 * first)
     shapes |= _linear("time_embedding.linear_2", 4 * first, 4 * first)
+    if spec.added_width:
+        shapes |= _linear("add_embedding.linear_1", spec.added_width, 4 * first)
+        shapes |= _linear("add_embedding.linear_2", 4 * first, 4 * first)
     width, skips, last = first, [first], len(channels) - 1
     for level, depth in enumerate(spec.depths):
         for layer in range(spec.layers):
@@ -86,7 +90,8 @@ def text_parameters(spec: TextSpec) -> Shapes:
             f"{block}.mlp.fc2", spec.mlp_width, width
         )
         shapes |= _norm(f"{block}.layer_norm1", width) | _norm(f"{block}.layer_norm2", width)
-    return shapes | _norm("text_model.final_layer_norm", width)
+    shapes |= _norm("text_model.final_layer_norm", width)
+    return shapes | {"text_projection.weight": (spec.projection, width)} if spec.projection else shapes
 
 
 def _unet_layer(block: str, layer: int, width_in: int, width: int, depth: int, spec: UNetSpec) -> Shapes:

@@ -8,13 +8,14 @@ from typing import Literal
 
 Prediction = Literal["eps", "v", "x0"]
 Layout = Literal["ldm", "diffusers"]
+Family = Literal["sd1", "sd2", "sdxl", "sdxl-refiner"]
 
 
 @dataclass(frozen=True)
 class UNetSpec:
     """Cross-attention U-Net of arXiv:2112.10752.  One entry of ``channels`` and ``depths`` a level, outermost first."""
 
-    in_channels: int  # 4; 9 for inpainting: 4 latents + 1 mask + 4 masked picture
+    in_channels: int  # 4; 9 for inpainting: 4 latents + 1 mask + 4 masked picture; 5 with depth: 4 latents + 1 depth
     out_channels: int
     channels: tuple[int, ...]  # (320, 640, 1280, 1280)
     layers: int  # residual blocks a level on the way down; one more on the way up
@@ -24,6 +25,7 @@ class UNetSpec:
     heads: tuple[int, ...]  # attention heads of each level (8 for SD1; width/64 for SD2, XL)
     mid_heads: int
     linear_projection: bool  # proj_in/out are Linear (SD2, XL) rather than 1x1 convolutions (SD1)
+    added_width: int = 0  # of the vector that joins the time's: pooled text and picture sizes (XL); 0 = there is none
 
 
 @dataclass(frozen=True)
@@ -38,15 +40,29 @@ class VAESpec:
 
 @dataclass(frozen=True)
 class TextSpec:
-    """CLIP text transformer, arXiv:2103.00020."""
+    """CLIP text transformer, arXiv:2103.00020, as the U-Net reads it."""
 
     vocabulary: int  # 49408
     positions: int  # 77
     width: int
-    layers: int
+    layers: int  # those that are used: of SD2's 24 the last never is
     heads: int  # width / 64
     mlp_width: int
     activation: Literal["quick_gelu", "gelu"]
+    padding: int = 49407  # the token that fills a chunk up behind its end; OpenCLIP's is 0
+    penultimate: bool = False  # what is read is the last layer but one, before the final norm (XL)
+    projection: int = 0  # width of the pooled text; 0 = this encoder gives none
+
+
+@dataclass(frozen=True)
+class NoiseSpec:
+    """The noise levels a model was trained on; see ``diffusion.noise_schedule``."""
+
+    kind: Literal["scaled_linear", "linear"] = "scaled_linear"
+    start: float = 0.00085
+    end: float = 0.012
+    steps: int = 1000
+    zero_snr: bool = False  # the last level holds no picture at all, arXiv:2305.08891
 
 
 @dataclass(frozen=True)
@@ -54,11 +70,11 @@ class ModelSpec:
     """Everything needed to build the networks of a checkpoint, and where each fact came from if it was a choice."""
 
     path: Path
-    family: Literal["sd1"]
+    family: Family
     layout: Layout
     prediction: Prediction
     unet: UNetSpec
-    text: TextSpec
+    texts: tuple[TextSpec, ...]  # the U-Net attends to their vectors side by side
     vae: VAESpec
     dtype: str  # as stored, of most U-Net bytes: "float32", "float16", "bfloat16"
     has_ema: bool  # the file carries model_ema.* beside the plain weights
@@ -66,3 +82,8 @@ class ModelSpec:
     name: str  # file stem, or folder name
     note: str = ""  # what the maker of the file wants told to whoever draws with it
     notes: tuple[str, ...] = ()  # defaults that were assumed and could be wrong, in words
+    noise: NoiseSpec = NoiseSpec()
+    unsure: bool = False  # nothing states the prediction type, and models of this shape come with either
+    zero_empty: bool = False  # an empty negative prompt is a text of zeros (XL)
+    few_steps: str = ""  # "Turbo", "LCM", "Lightning", ...: the distillation its metadata or name tells of
+    depth_model: bool = False  # the file carries a depth estimator under depth_model.*

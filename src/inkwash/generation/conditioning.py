@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
+from inkwash.checkpoint.families import Number
 from inkwash.core.request import Emphasis
-from inkwash.generation.run import EncodeText, Run
+from inkwash.generation.run import Encoded, EncodeText, Row, Run
 from inkwash.models.stable_diffusion import StableDiffusion
 from inkwash.prompt import parse_compositions, schedule, tokenize
 from inkwash.prompt.tokenizer import load as load_tokenizer
 
+LOW_SCORE = 2.5
+"""A refiner's aesthetic score of negative prompts."""
+
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One side of an AND: its weight, and its contexts with the last call each is used at."""
+    """One side of an AND: its weight, and its texts with the last call each is used at."""
 
     weight: float
-    contexts: tuple[tuple[int, Tensor], ...]  # (last call, (77 n, D))
+    texts: tuple[tuple[int, Encoded], ...]  # (last call, text)
 
-    def at(self, call: int) -> Tensor:
+    def at(self, call: int) -> Encoded:
         """call: 0-based count of U-Net calls.
 
         A1111 compares its 0-based counter with the 1-based "last step", so the first text of an edit lasts one call
         longer than it says; pictures depend on it, so it is kept.
         """
-        return next((context for last, context in self.contexts if call <= last), self.contexts[-1][1])
+        return next((text for last, text in self.texts if call <= last), self.texts[-1][1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +41,8 @@ class Conditioning:
 
     parts: tuple[Part, ...]
 
-    def at(self, call: int) -> list[tuple[Tensor, float]]:
-        """[(context, weight)], one an AND part."""
+    def at(self, call: int) -> list[tuple[Encoded, float]]:
+        """[(text, weight)], one an AND part."""
         return [(part.at(call), part.weight) for part in self.parts]
 
 
@@ -59,18 +64,41 @@ def encode_prompt(
     sides = parse_compositions(prompt) if compose else [(prompt, 1.0)]
     parts = []
     for text, weight in sides:
-        contexts = []
+        texts = []
         for last, wording in schedule(text, calls):
-            contexts.append((last, (yield from encode_text(model, wording, settings))))
-        parts.append(Part(weight, tuple(contexts)))
+            encoded = yield from encode_text(model, wording, settings)
+            texts.append((last, encoded if compose else as_negative(model, prompt, encoded)))
+        parts.append(Part(weight, tuple(texts)))
     return Conditioning(tuple(parts))
 
 
-def encode_text(model: StableDiffusion, text: str, settings: TextSettings) -> Run[Tensor]:
-    """One wording, without editing or AND: (77 n, D)."""
+def encode_text(model: StableDiffusion, text: str, settings: TextSettings) -> Run[Encoded]:
+    """One wording, without editing or AND."""
     chunks = tuple(tokenize(text, load_tokenizer(), settings.emphasis))
-    context: Tensor = yield EncodeText(model, chunks, settings.clip_skip, settings.emphasis)
-    return context
+    encoded: Encoded = yield EncodeText(model, chunks, settings.clip_skip, settings.emphasis)
+    return encoded
+
+
+def as_negative(model: StableDiffusion, prompt: str, text: Encoded) -> Encoded:
+    """The text of a negative prompt: of a low score; where it is empty, zeros if the model was trained so."""
+    if prompt == "" and model.spec.zero_empty:
+        pooled = None if text.pooled is None else torch.zeros_like(text.pooled)
+        text = Encoded(torch.zeros_like(text.context), pooled)
+    return replace(text, score=LOW_SCORE)
+
+
+def row(model: StableDiffusion, x: Tensor, sigma: float, text: Encoded, concat: Tensor | None) -> Row:
+    """One line of a U-Net call on the whole picture x, (4, h, w).
+
+    SDXL is told that the picture was never larger and is not cut, as in A1111 by default.
+    """
+    added = None
+    if text.pooled is not None:
+        height, width = (side * model.latent_factor for side in x.shape[1:])
+        told: dict[Number, float] = {"height": height, "width": width, "top": 0, "left": 0}
+        told |= {"target height": height, "target width": width, "score": text.score}
+        added = model.added(text.pooled, told)
+    return Row(x, sigma, text.context, concat, added)
 
 
 def to_common_length(contexts: Sequence[Tensor], length: int) -> list[Tensor]:

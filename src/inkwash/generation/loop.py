@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from inkwash.generation.conditioning import to_common_length
-from inkwash.generation.run import Decode, Denoise, Encode, EncodeText, Question, Run
+from inkwash.generation.run import Decode, Denoise, Encode, Encoded, EncodeText, Question, Run
 from inkwash.generation.text import encode_chunks
 from inkwash.runtime.sharing import SharingCheck
 
@@ -30,7 +30,7 @@ MAX_ROWS = 16
 SHARED_PIXELS = 32 * 32
 """Latent pixels up to which strict mode tries shared calls: larger pictures keep a CPU busy by themselves."""
 
-Answer = Tensor | list[Tensor]
+Answer = Tensor | list[Tensor] | Encoded
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ class Loop:
         self._tickets = count()
         self._seats: dict[int, _Seat] = {}
         self._finished: list[Finished] = []
-        self._texts: OrderedDict[tuple[Any, ...], Tensor] = OrderedDict()
+        self._texts: OrderedDict[tuple[Any, ...], Encoded] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._seats)
@@ -124,7 +124,7 @@ class Loop:
             case Denoise():
                 return denoise([question])[0]
 
-    def _encode_text(self, question: EncodeText) -> Tensor:
+    def _encode_text(self, question: EncodeText) -> Encoded:
         key = (question.model, question.chunks, question.clip_skip, question.emphasis)
         if key not in self._texts:
             self._texts[key] = encode_chunks(*key)
@@ -192,16 +192,22 @@ def denoise(questions: Sequence[Denoise]) -> list[list[Tensor]]:
     """One U-Net call for all rows of all questions."""
     rows = [row for question in questions for row in question.rows]
     length = math.lcm(*(row.context.shape[0] for row in rows))
-    concat = torch.stack([row.concat for row in rows if row.concat is not None]) if rows[0].concat is not None else None
     answers = iter(
         questions[0].model.denoise(
             torch.stack([row.x for row in rows]),
             [row.sigma for row in rows],
             torch.stack(to_common_length([row.context for row in rows], length)),
-            concat,
+            _stacked([row.concat for row in rows]),
+            _stacked([row.added for row in rows]),
         )
     )
     return [[next(answers) for _ in question.rows] for question in questions]
+
+
+def _stacked(tensors: list[Tensor | None]) -> Tensor | None:
+    """What all rows of a call have, or none of them."""
+    present = [tensor for tensor in tensors if tensor is not None]
+    return torch.stack(present) if present else None
 
 
 def _shape(question: Denoise, strict: bool) -> tuple[Any, ...]:

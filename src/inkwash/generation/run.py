@@ -27,11 +27,21 @@ class Row:
     sigma: float
     context: Tensor  # (77 n, D) float32
     concat: Tensor | None = None  # (5, h, w): mask and masked picture, for inpainting models
+    added: Tensor | None = None  # (A,) float32: pooled text and sizes, for SDXL
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """A text as the U-Net takes it."""
+
+    context: Tensor  # (77 * number of chunks, D) float32
+    pooled: Tensor | None = None  # (P,) float32, of the first chunk, for SDXL
+    score: float = 6.0  # how beautiful a refiner is told the picture is; 6 and, for negative prompts, 2.5 as in A1111
 
 
 @dataclass(frozen=True, eq=False)
 class EncodeText:
-    """Answer: (77 * number of chunks, D) float32."""
+    """Answer: Encoded."""
 
     model: StableDiffusion
     chunks: tuple[Chunk, ...]

@@ -13,8 +13,8 @@ from torch import Tensor
 from inkwash.diffusion import Prediction, Sampler
 from inkwash.diffusion.guidance import Guidance
 from inkwash.diffusion.noise import Noise, PictureNoise
-from inkwash.generation.conditioning import Conditioning, TextSettings, encode_prompt
-from inkwash.generation.run import Denoise, Encode, Row, Run
+from inkwash.generation.conditioning import Conditioning, TextSettings, encode_prompt, row
+from inkwash.generation.run import Denoise, Encode, Run
 from inkwash.models.stable_diffusion import StableDiffusion
 
 Watch = Callable[[int, Tensor, float, Tensor], None]
@@ -104,7 +104,7 @@ def predict(
     weights = [weight for _, weight in parts]
     if guidance.needs_uncond(sigma, call, calls, weights) or sampling.sampler.needs_uncond:
         parts = parts + texts.uncond.at(call)
-    answers: list[Tensor] = yield Denoise(model, tuple(Row(x, sigma, context, concat) for context, _ in parts))
+    answers: list[Tensor] = yield Denoise(model, tuple(row(model, x, sigma, text, concat) for text, _ in parts))
     return guidance.combine(
         list(zip(answers, weights, strict=False)),
         answers[-1] if len(answers) > len(weights) else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
@@ -9,8 +10,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from inkwash.checkpoint import detect, detect_vae, model_weights, vae_weights
+from inkwash.checkpoint import FAMILIES, ModelSpec, detect, detect_vae, model_weights, vae_weights
 from inkwash.checkpoint.files import open_source
+from inkwash.checkpoint.spec import NoiseSpec
 from inkwash.core.errors import DamagedFile
 from inkwash.diffusion.noise_schedule import NoiseSchedule
 from inkwash.models.stable_diffusion import StableDiffusion
@@ -33,15 +35,35 @@ def load(path: Path, vae_path: Path | None, compute: Compute, purpose: Purpose =
     spec = detect(path)
     attend = attention_for(compute.device)
     with torch.device("meta"):
-        text, unet, vae = TextEncoder(spec.text), UNet(spec.unet, attend), VAE(spec.vae, attend)
-    networks = nn.ModuleDict({"text_encoder": text, "unet": unet, "vae": vae})
+        texts = [TextEncoder(text) for text in spec.texts]
+        unet, vae = UNet(spec.unet, attend), VAE(spec.vae, attend)
+    components = [place.component for place in FAMILIES[spec.family].texts]
+    networks = nn.ModuleDict({**dict(zip(components, texts, strict=True)), "unet": unet, "vae": vae})
+    for_vae = dataclasses.replace(compute, dtype=vae_dtype(spec, compute.dtype))
     with open_source(path) as source:
-        fill(networks, model_weights(source, spec), compute)
+        for name, weight in model_weights(source, spec):
+            if not name.startswith("vae."):
+                put(networks, name, weight, compute)
+            elif vae_path is None:
+                put(networks, name, weight, for_vae)
     if vae_path is not None:
-        networks["vae"] = vae = load_vae(vae_path, compute)
+        networks["vae"] = vae = load_vae(vae_path, for_vae)
     _finish(networks, compute, purpose)
-    schedule = NoiseSchedule.scaled_linear()
-    return StableDiffusion(spec, text, unet, vae, schedule, compute.device, compute.dtype)
+    return StableDiffusion(
+        spec, tuple(texts), unet, vae, noise_schedule(spec.noise), compute.device, compute.dtype, for_vae.dtype
+    )
+
+
+def noise_schedule(spec: NoiseSpec) -> NoiseSchedule:
+    """The noise levels a model was trained on."""
+    make = NoiseSchedule.linear if spec.kind == "linear" else NoiseSchedule.scaled_linear
+    schedule = make(spec.start, spec.end, spec.steps)
+    return schedule.zero_terminal_snr() if spec.zero_snr else schedule
+
+
+def vae_dtype(spec: ModelSpec, dtype: torch.dtype) -> torch.dtype:
+    """SDXL's autoencoder overflows float16, so that pictures come out black; it computes in float32 instead."""
+    return torch.float32 if dtype is torch.float16 and spec.family.startswith("sdxl") else dtype
 
 
 def load_vae(path: Path, compute: Compute) -> VAE:
@@ -60,14 +82,19 @@ def fill(network: nn.Module, weights: Iterable[tuple[str, Tensor]], compute: Com
     Raises DamagedFile for a weight that is not finite.
     """
     for name, weight in weights:
-        placed = _placed(weight, compute)
-        if not bool(placed.sum(dtype=torch.float32).isfinite()):  # one pass; a NaN or infinity survives any sum
-            raise DamagedFile(
-                f"The weight {name} holds numbers that are not finite (NaN or infinity).",
-                "Every picture would come out black.  Download the model again, or use another version of it.",
-            )
-        owner, _, leaf = name.rpartition(".")
-        setattr(network.get_submodule(owner), leaf, nn.Parameter(placed))
+        put(network, name, weight, compute)
+
+
+def put(network: nn.Module, name: str, weight: Tensor, compute: Compute) -> None:
+    """``fill`` for one weight."""
+    placed = _placed(weight, compute)
+    if not bool(placed.sum(dtype=torch.float32).isfinite()):  # one pass; a NaN or infinity survives any sum
+        raise DamagedFile(
+            f"The weight {name} holds numbers that are not finite (NaN or infinity).",
+            "Every picture would come out black.  Download the model again, or use another version of it.",
+        )
+    owner, _, leaf = name.rpartition(".")
+    setattr(network.get_submodule(owner), leaf, nn.Parameter(placed))
 
 
 def _placed(weight: Tensor, compute: Compute) -> Tensor:

@@ -1,18 +1,20 @@
-"""A checkpoint in memory: three networks and the noise schedule they were trained with."""
+"""A checkpoint in memory: its networks and the noise schedule they were trained with."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from inkwash.checkpoint import FAMILIES
+from inkwash.checkpoint.families import NUMBER_WIDTH, Number
 from inkwash.checkpoint.spec import ModelSpec
 from inkwash.diffusion.noise_schedule import NoiseSchedule
 from inkwash.diffusion.parametrization import denoised, scale_input
 from inkwash.models.text import TextEncoder
-from inkwash.models.unet import UNet
+from inkwash.models.unet import UNet, timestep_embedding
 from inkwash.models.vae import VAE
 
 
@@ -24,12 +26,13 @@ class StableDiffusion:
     """
 
     spec: ModelSpec
-    text: TextEncoder
+    texts: tuple[TextEncoder, ...]
     unet: UNet
     vae: VAE
     noise_schedule: NoiseSchedule
     device: torch.device
     dtype: torch.dtype
+    vae_dtype: torch.dtype
 
     @property
     def latent_factor(self) -> int:
@@ -37,15 +40,41 @@ class StableDiffusion:
         return int(2 ** (len(self.spec.vae.channels) - 1))
 
     @torch.inference_mode()
-    def encode_tokens(self, ids: Tensor, clip_skip: int) -> Tensor:
-        """ids: (77,) int64.  Returns (77, width)."""
-        return self.text(ids[None].to(self.device), clip_skip)[0].float()
+    def encode_tokens(self, encoder: int, ids: Tensor, clip_skip: int, end: int) -> tuple[Tensor, Tensor | None]:
+        """One chunk through one of the text encoders.  ids: (77,) int64.  end: index of the first end token.
+
+        Returns the vectors (77, width), and the pooled text (projection,) of an encoder that has it.  Clip skip is for
+        SD 1.x only: the others' U-Nets were trained on one layer, and A1111 has them read that one.
+        """
+        network = self.texts[encoder]
+        vectors = network(ids[None].to(self.device), clip_skip if self.spec.family == "sd1" else 1)
+        if not network.spec.projection:
+            return vectors[0].float(), None
+        pooled = network.pool(vectors, torch.tensor([end], device=self.device))
+        return vectors[0].float(), pooled[0].float()
+
+    def added(self, pooled: Tensor, numbers: Mapping[Number, float]) -> Tensor:
+        """What SDXL is told beside the text: (P,) and the numbers of its family as sinusoids -> (P + 256 k,).
+
+        numbers: the picture's original size, the corner it was cut at and its size now, in pixels; a refiner's
+        aesthetic score.
+        """
+        told = torch.tensor([numbers[number] for number in FAMILIES[self.spec.family].numbers], device=pooled.device)
+        return torch.cat([pooled, timestep_embedding(told, NUMBER_WIDTH).flatten()])
 
     @torch.inference_mode()
-    def denoise(self, x: Tensor, sigmas: Sequence[float], context: Tensor, concat: Tensor | None) -> Tensor:
+    def denoise(
+        self,
+        x: Tensor,
+        sigmas: Sequence[float],
+        context: Tensor,
+        concat: Tensor | None,
+        added: Tensor | None = None,
+    ) -> Tensor:
         """One U-Net call.  x: (R, 4, h, w), each row at its own sigma, in the variance-exploding form x0 + sigma * eps.
 
-        context: (R, M, D).  concat: (R, 5, h, w) for inpainting models.  Returns the predicted x0, (R, 4, h, w).
+        context: (R, M, D).  concat: (R, 5, h, w) for inpainting models.  added: (R, added_width) for SDXL.  Returns the
+        predicted x0, (R, 4, h, w).
         """
         sigma = torch.tensor(sigmas, dtype=torch.float32, device=self.device)
         t = torch.tensor([self.noise_schedule.t(s) for s in sigmas], dtype=torch.float32, device=self.device)
@@ -53,19 +82,20 @@ class StableDiffusion:
         if concat is not None:
             model_input = torch.cat([model_input, concat], dim=1)
         model_input = model_input.to(self.dtype, memory_format=torch.channels_last)
-        output = self.unet(model_input, t, context.to(self.dtype)).float()
+        told = None if added is None else added.to(self.dtype)
+        output = self.unet(model_input, t, context.to(self.dtype), told).float()
         return denoised(output.contiguous(), x, sigma, self.spec.prediction)
 
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> Tensor:
         """latents: (4, h, w), the U-Net's.  Returns a picture (3, H, W) in 0..1 on the CPU."""
         z = latents[None] / self.spec.vae.scale_factor
-        picture = self.vae.decode(z.to(self.dtype, memory_format=torch.channels_last))[0]
+        picture = self.vae.decode(z.to(self.vae_dtype, memory_format=torch.channels_last))[0]
         return (picture.float().cpu() / 2 + 0.5).clamp(0, 1)
 
     @torch.inference_mode()
     def encode(self, picture: Tensor) -> Tensor:
         """picture: (3, H, W) in 0..1.  Returns the mean of its latents, (4, h, w), the U-Net's."""
-        x = (picture[None] * 2 - 1).to(self.device, self.dtype, memory_format=torch.channels_last)
+        x = (picture[None] * 2 - 1).to(self.device, self.vae_dtype, memory_format=torch.channels_last)
         mean, _ = self.vae.encode(x)
         return mean[0].float().contiguous() * self.spec.vae.scale_factor

@@ -99,23 +99,36 @@ class TextTransformer(nn.Module):
 
 
 class TextEncoder(nn.Module):
-    """Turns 77 token ids into 77 vectors for the U-Net's cross-attention."""
+    """Turns 77 token ids into 77 vectors for the U-Net's cross-attention and, where it has a projection, into one."""
 
     def __init__(self, spec: TextSpec) -> None:
         super().__init__()
         self.spec = spec
         self.text_model = TextTransformer(spec)
+        if spec.projection:
+            self.text_projection = nn.Linear(spec.width, spec.projection, bias=False)
 
     def forward(self, ids: Tensor, clip_skip: int = 1) -> Tensor:
-        """ids: (B, 77) int64.  Returns (B, 77, width) after the final norm.
+        """ids: (B, 77) int64.  Returns (B, 77, width): what the U-Net attends to.
 
         clip_skip 1 reads the last layer, 2 the one before it, ..., at most ``layers``; as in A1111 the final norm is
-        applied whichever layer is read.
+        applied whichever layer is read.  SDXL's encoders are read at the last layer but one, before the norm, always.
         """
         return self.encode(self.text_model.embeddings(ids), clip_skip)
 
     def encode(self, x: Tensor, clip_skip: int = 1) -> Tensor:
         """The same from embedded tokens (B, 77, width), where embeddings of textual inversion have been put in."""
-        for layer in self.text_model.encoder.layers[: self.spec.layers + 1 - clip_skip]:
+        skip = 2 if self.spec.penultimate else clip_skip
+        for layer in self.text_model.encoder.layers[: self.spec.layers + 1 - skip]:
             x = layer(x)
-        return self.text_model.final_layer_norm(x)
+        return x if self.spec.penultimate else self.text_model.final_layer_norm(x)
+
+    def pool(self, penultimate: Tensor, ends: Tensor) -> Tensor:
+        """The pooled text: the last layer's vector at each text's end, normed and projected.
+
+        penultimate: (B, 77, width), from an encoder that is read there.  ends: (B,), the index of the first end token.
+        Returns (B, projection).
+        """
+        x = self.text_model.encoder.layers[-1](penultimate)
+        x = x[torch.arange(len(ends), device=x.device), ends]
+        return self.text_projection(self.text_model.final_layer_norm(x))

@@ -105,6 +105,8 @@ class UNet(nn.Module):
         self.spec = spec
         self.conv_in = nn.Conv2d(spec.in_channels, first, 3, padding=1)
         self.time_embedding = TimeEmbedding(first, time_width)
+        if spec.added_width:
+            self.add_embedding = TimeEmbedding(spec.added_width, time_width)
 
         skips = [first]
         self.down_blocks = nn.ModuleList()
@@ -127,13 +129,16 @@ class UNet(nn.Module):
         self.conv_norm_out = nn.GroupNorm(GROUPS, first, eps=EPS)
         self.conv_out = nn.Conv2d(first, spec.out_channels, 3, padding=1)
 
-    def forward(self, x: Tensor, t: Tensor, context: Tensor) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, context: Tensor, added: Tensor | None = None) -> Tensor:
         """x: (B, in_channels, h, w) latents of any size.  t: (B,) in 0..999, fractions allowed.  context: (B, M, D).
 
+        added: (B, added_width), for SDXL; see ``stable_diffusion.StableDiffusion.added``.
         Returns (B, out_channels, h, w).
         """
-        time = timestep_embedding(t, self.spec.channels[0]).to(x.dtype)
-        time = F.silu(self.time_embedding(time))
+        time = self.time_embedding(timestep_embedding(t, self.spec.channels[0]).to(x.dtype))
+        if added is not None:
+            time = time + self.add_embedding(added)
+        time = F.silu(time)
         x = self.conv_in(x)
         skips = [x]
         for level in _levels(self.down_blocks):
