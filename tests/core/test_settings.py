@@ -25,6 +25,12 @@ def test_variables_go_over_the_file_and_the_file_over_the_defaults(tmp_path: Pat
     assert found.pattern == "[number]-[seed]"
 
 
+def test_memory_for_models(tmp_path: Path) -> None:
+    assert settings.load(environment(tmp_path)).memory == settings.Memory(2, 0.0)
+    told = settings.load(environment(tmp_path, "[memory]\nmodels = 3\ngigabytes = 7\n"))
+    assert told.memory == settings.Memory(3, 7)
+
+
 def test_defaults_lie_in_the_clone(tmp_path: Path) -> None:
     root = Path(settings.__file__).resolve().parents[3]
     found = settings.load(environment(tmp_path))
@@ -40,6 +46,10 @@ def test_defaults_lie_in_the_clone(tmp_path: Path) -> None:
         ("[limits]\nstep = 3", "steps"),
         ("[limits]\nsteps = -3", "steps"),
         ("limits = 3", "limits"),
+        ("[memory]\nmodel = 3", "models"),
+        ("[memory]\nmodels = 0", "memory.models"),
+        ("[memory]\ngigabytes = -1.5", "memory.gigabytes"),
+        ("[memory]\ngigabytes = true", "memory.gigabytes"),
         ("models_dir = ", "TOML"),
     ],
 )

@@ -267,20 +267,25 @@ def _extras(spec: ModelSpec) -> dict[str, torch.Tensor]:
 
 
 def _references(spec: ModelSpec) -> dict[str, Any]:
+    names = ["unet", "vae", *(place.component for place in FAMILIES[spec.family].texts)]
+    return {name: reference_network(spec, name) for name in names}
+
+
+def reference_network(spec: ModelSpec, component: str) -> Any:
+    """diffusers' or transformers' own class for one network, with weights of its own."""
     import diffusers
 
     unet, vae = spec.unet, spec.vae
     levels = len(vae.channels)
     reference: Any = diffusers
-    texts = zip(FAMILIES[spec.family].texts, spec.texts, strict=True)
     depths = [depth or 1 for depth in unet.depths]
     added = {
         "addition_embed_type": "text_time",
         "addition_time_embed_dim": 256,
         "projection_class_embeddings_input_dim": unet.added_width,
     }
-    return {
-        "unet": reference.UNet2DConditionModel(
+    if component == "unet":
+        return reference.UNet2DConditionModel(
             sample_size=spec.native_size // 2 ** (levels - 1),
             in_channels=unet.in_channels,
             out_channels=unet.out_channels,
@@ -293,16 +298,18 @@ def _references(spec: ModelSpec) -> dict[str, Any]:
             attention_head_dim=unet.heads,
             use_linear_projection=unet.linear_projection,
             **(added if unet.added_width else {}),
-        ),
-        "vae": reference.AutoencoderKL(
+        )
+    if component == "vae":
+        return reference.AutoencoderKL(
             down_block_types=("DownEncoderBlock2D",) * levels,
             up_block_types=("UpDecoderBlock2D",) * levels,
             block_out_channels=vae.channels,
             layers_per_block=vae.layers,
             latent_channels=vae.latent_channels,
             scaling_factor=vae.scale_factor,
-        ),
-    } | {place.component: text_reference(text) for place, text in texts}
+        )
+    texts = zip(FAMILIES[spec.family].texts, spec.texts, strict=True)
+    return next(text_reference(text) for place, text in texts if place.component == component)
 
 
 def text_reference(text: TextSpec) -> Any:

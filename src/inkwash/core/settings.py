@@ -5,12 +5,14 @@ Plain dataclasses and tomllib rather than pydantic-settings: four values do not 
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from inkwash.core.choices import nearest
 from inkwash.core.errors import InkwashError
@@ -22,6 +24,14 @@ class BadSettings(InkwashError):
 
 
 @dataclass(frozen=True)
+class Memory:
+    """How many models stay ready at once, and how many GB their weights may take together; 0: half of what there is."""
+
+    models: int = 2
+    gigabytes: float = 0.0
+
+
+@dataclass(frozen=True)
 class Settings:
     """models_dir: the folder that holds ``models/`` and ``embeddings/``, as A1111's does.  outputs_dir: pictures."""
 
@@ -29,6 +39,7 @@ class Settings:
     outputs_dir: Path
     pattern: str = "[number]-[seed]"
     limits: Limits = field(default_factory=Limits)
+    memory: Memory = field(default_factory=Memory)
     file: Path | None = None  # the inkwash.toml that was read
 
 
@@ -38,13 +49,14 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     file = config_file(environ)
     values = _read(file) if file is not None else {}
     limits = _limits(values.pop("limits", {}), file)
+    memory = _memory(values.pop("memory", {}), file)
     for key in TEXTS:
         if (variable := environ.get(f"INKWASH_{key.upper()}")) is not None:
             values[key] = variable
     base = home()
     models_dir = Path(_text(values, "models_dir", str(base), file)).expanduser()
     outputs_dir = Path(_text(values, "outputs_dir", str(base / "outputs"), file)).expanduser()
-    return Settings(models_dir, outputs_dir, _text(values, "pattern", "[number]-[seed]", file), limits, file)
+    return Settings(models_dir, outputs_dir, _text(values, "pattern", "[number]-[seed]", file), limits, memory, file)
 
 
 TEXTS = ("models_dir", "outputs_dir", "pattern")
@@ -94,7 +106,7 @@ def _read(file: Path) -> dict[str, object]:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadSettings(f"{file} is not valid TOML: {error}.", "Correct that line.") from error
-    _refuse_unknown(values, (*TEXTS, "limits"), file)
+    _refuse_unknown(values, (*TEXTS, "limits", "memory"), file)
     return values
 
 
@@ -114,10 +126,26 @@ def _text(values: Mapping[str, object], key: str, default: str, file: Path | Non
 
 
 def _limits(values: object, file: Path | None) -> Limits:
-    if not isinstance(values, dict):
-        raise BadSettings(f"limits in {file} must be a table.", "Write [limits] above its values.")
-    _refuse_unknown(values, tuple(entry.name for entry in fields(Limits)), file)
+    values = _table("limits", values, tuple(entry.name for entry in fields(Limits)), file)
     for key, value in values.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise BadSettings(f"limits.{key} in {file} must be a whole number above 0, found {value!r}.", "Correct it.")
     return Limits(**values)
+
+
+def _memory(values: object, file: Path | None) -> Memory:
+    values = _table("memory", values, tuple(entry.name for entry in fields(Memory)), file)
+    memory = Memory(**values)
+    if type(memory.models) is not int or memory.models < 1:
+        raise BadSettings(f"memory.models in {file} must be a whole number above 0, found {memory.models!r}.", "Try 2.")
+    if type(memory.gigabytes) not in (int, float) or not 0 <= memory.gigabytes < math.inf:
+        message = f"memory.gigabytes in {file} must be a number from 0, found {memory.gigabytes!r}."
+        raise BadSettings(message, "Leave it out to give models half of what the machine or card has.")
+    return memory
+
+
+def _table(name: str, values: object, known: tuple[str, ...], file: Path | None) -> dict[str, Any]:
+    if not isinstance(values, dict):
+        raise BadSettings(f"{name} in {file} must be a table.", f"Write [{name}] above its values.")
+    _refuse_unknown(values, known, file)
+    return values

@@ -8,38 +8,46 @@ from types import TracebackType
 
 import torch
 
-from inkwash.checkpoint import Catalog, Entry, HashCache, short_hash
+from inkwash.checkpoint import Catalog, Entry, HashCache, detect, short_hash
 from inkwash.core import settings
 from inkwash.core.progress import Loading, Progress
 from inkwash.core.request import GenerateRequest, Result
 from inkwash.generation.job import Finish, Job, Origin, draw, infotext_of, memory_of, plan, started, warnings_of
 from inkwash.generation.loop import Loop
 from inkwash.generation.wording import Library
-from inkwash.models.load import load
+from inkwash.models.load import load, weights_size
 from inkwash.models.stable_diffusion import StableDiffusion
 from inkwash.models.tiling import tiling
 from inkwash.runtime.device import Compute, choose
-from inkwash.runtime.memory import check_memory, memory_errors
+from inkwash.runtime.memory import available_memory, check_memory, memory_errors, weights_budget
 from inkwash.runtime.sharing import SharingCheck
+from inkwash.runtime.shelf import Shelf
 
 
 class Engine:
-    """Draws requests.  Holds the last model used; everything else enters with the request.
+    """Draws requests.  Holds the models used last; everything else enters with the request.
 
     models_dir: an A1111 or ComfyUI folder, its ``models`` folder, or a folder of files; None: the settings' own.
     device: "cpu", "cuda", "cuda:1", "mps"; dtype: "float32", "bfloat16", "float16".  None: the best there is.
+    memory: how many models stay ready, in how many GB; None: as the settings say.
     Not safe for two threads at once: one engine, one thread (``Loop`` is how requests run side by side).
     """
 
     def __init__(
-        self, models_dir: str | Path | None = None, device: str | None = None, dtype: str | None = None
+        self,
+        models_dir: str | Path | None = None,
+        device: str | None = None,
+        dtype: str | None = None,
+        memory: settings.Memory | None = None,
     ) -> None:
         folder = Path(models_dir) if models_dir is not None else settings.load().models_dir
         self.catalog = Catalog([folder], HashCache(settings.cache_folder() / "hashes.json"))
         self.library = Library.of(folder)
         self.compute: Compute = choose(device, dtype)
         self.sharing = SharingCheck()
-        self._loaded: tuple[tuple[Path, Path | None], StableDiffusion] | None = None
+        memory = memory or settings.load().memory
+        budget = weights_budget(self.compute.device, memory.gigabytes)
+        self._models: Shelf[tuple[Path, Path | None], StableDiffusion] = Shelf(memory.models, budget)
 
     def __enter__(self) -> Engine:
         return self
@@ -50,25 +58,29 @@ class Engine:
         self.close()
 
     def close(self) -> None:
-        """Let go of the model's memory."""
-        self._loaded = None
+        """Let go of the models' memory."""
+        self._models.clear()
 
     def model(
         self, name: str | None = None, vae: str | None = None, progress: Progress | None = None
     ) -> StableDiffusion:
-        """The model of that name, loaded now unless it is the one already in memory.
+        """The model of that name, loaded now unless it is still in memory; those used longest ago make room for it.
 
         Raises ModelNotFound (with near misses), DamagedFile, UnsupportedModel.
         """
         entry = self.catalog.find(name)
         separate = self.catalog.vae_of(entry, vae)
         key = (entry.path, separate.path if separate else None)
-        if self._loaded is None or self._loaded[0] != key:
-            self._loaded = None  # before the next one, so that only one is ever in memory
+        model = self._models.get(key)
+        if model is None:
             if progress:
                 progress(Loading(entry.name))
-            self._loaded = key, load(*key, self.compute)
-        return self._loaded[1]
+            spec = detect(entry.path)
+            size = weights_size(spec, self.compute)
+            self._models.make_room(size, available_memory(self.compute.device))
+            model = load(*key, self.compute, spec=spec)
+            self._models.put(key, model, size)
+        return model
 
     def generate(self, request: GenerateRequest, progress: Progress | None = None) -> Result:
         """Draw batch_count x batch_size pictures.

@@ -17,6 +17,7 @@ from inkwash.core.errors import InkwashError
 from inkwash.core.progress import Decoding, Drawn, Progress, Started, Step
 from inkwash.core.request import GenerateRequest
 from inkwash.diffusion.noise import PictureNoise
+from inkwash.generation.cautions import cautions
 from inkwash.generation.conditioning import TextSettings
 from inkwash.generation.loop import MAX_ROWS
 from inkwash.generation.prepare import sampling_of, settle
@@ -114,6 +115,7 @@ def warnings_of(job: Job) -> list[str]:
     """What the person should know though nothing is wrong: prompt advice, tags that did nothing."""
     wording, tokenizer, note = job.pictures[0].wording, load_tokenizer(), job.model.spec.note
     said = [f"{job.model.spec.name}: {note}"] if note else []
+    said += cautions(job.model.spec, job.request)
     for prefix, text in (("", wording.full_prompt), ("Negative prompt: ", wording.full_negative_prompt)):
         said += [f"{prefix}{advice.where}: {advice.message}" for advice in advise(text[:ADVISED], tokenizer)]
     left_out = [f"<{network.kind}:{network.name}>" for network in wording.networks]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
@@ -10,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from inkwash.checkpoint import FAMILIES, ModelSpec, detect, detect_vae, model_weights, vae_weights
+from inkwash.checkpoint import FAMILIES, ModelSpec, detect, detect_vae, model_weights, parameters, vae_weights
 from inkwash.checkpoint.files import open_source
 from inkwash.checkpoint.spec import NoiseSpec
 from inkwash.core.errors import DamagedFile
@@ -26,13 +27,20 @@ from inkwash.runtime.packing import pack
 Purpose = Literal["draw", "train"]
 
 
-def load(path: Path, vae_path: Path | None, compute: Compute, purpose: Purpose = "draw") -> StableDiffusion:
+def load(
+    path: Path,
+    vae_path: Path | None,
+    compute: Compute,
+    purpose: Purpose = "draw",
+    spec: ModelSpec | None = None,
+) -> StableDiffusion:
     """Read a checkpoint file or diffusers folder.
 
     vae_path: a VAE file that takes the place of the checkpoint's own.  purpose: "draw" may pack the weights for speed;
-    "train" keeps plain modules.  Raises DamagedFile or UnsupportedModel, naming what is missing or misshapen.
+    "train" keeps plain modules.  spec: what ``detect`` said of the file, if it was asked.  Raises DamagedFile or
+    UnsupportedModel, naming what is missing or misshapen.
     """
-    spec = detect(path)
+    spec = spec or detect(path)
     attend = attention_for(compute.device)
     with torch.device("meta"):
         texts = [TextEncoder(text) for text in spec.texts]
@@ -52,6 +60,13 @@ def load(path: Path, vae_path: Path | None, compute: Compute, purpose: Purpose =
     return StableDiffusion(
         spec, tuple(texts), unet, vae, noise_schedule(spec.noise), compute.device, compute.dtype, for_vae.dtype
     )
+
+
+def weights_size(spec: ModelSpec, compute: Compute) -> int:
+    """Bytes of a model's weights as ``load`` keeps them, before packing."""
+    names = parameters(spec)
+    dtypes = {True: vae_dtype(spec, compute.dtype), False: compute.dtype}
+    return sum(math.prod(shape) * dtypes[name.startswith("vae.")].itemsize for name, shape in names.items())
 
 
 def noise_schedule(spec: NoiseSpec) -> NoiseSchedule:

@@ -42,6 +42,15 @@ def available_memory(device: torch.device) -> int:
     return int(psutil.virtual_memory().available)
 
 
+def weights_budget(device: torch.device, gigabytes: float) -> int:
+    """Bytes that the weights of kept models may take: the gigabytes told, or for 0 half of what the device has."""
+    if gigabytes:
+        return int(gigabytes * 1e9)
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[1]) // 2
+    return int(psutil.virtual_memory().total) // 2
+
+
 def working_memory(width: int, height: int, rows: int, dtype: torch.dtype, unet_width: int, vae_width: int) -> int:
     """Bytes that drawing takes beside the weights, within a third for 256x256 to 512x512 pixels on a CPU.
 

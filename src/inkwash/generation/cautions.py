@@ -1,0 +1,53 @@
+"""What a model's kind makes worth saying about a request, in words; nothing here is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from inkwash.checkpoint import FAMILIES, ModelSpec
+from inkwash.core.request import GenerateRequest
+
+SMALLEST, LARGEST = 0.45, 2.1
+"""Areas, as a part of the area a model was made for, between which pictures keep their composition."""
+
+FEW, LOW_SCALE = 12, 3.0
+"""Steps and CFG scale above which a distilled model is not used as it was made to be."""
+
+
+def cautions(spec: ModelSpec, request: GenerateRequest) -> list[str]:
+    """request: settled, its size that of the first pass."""
+    return [*_prediction(spec), *_family(spec, request), *_size(spec, request), *_few_steps(spec, request)]
+
+
+def _prediction(spec: ModelSpec) -> Iterator[str]:
+    if spec.unsure:
+        other, sidecar = "eps" if spec.prediction == "v" else "v", spec.path.with_suffix(".yaml").name
+        yield (
+            f"{spec.name} does not say what it predicts; {spec.prediction} was assumed.  If pictures are noise, "
+            f"write into {sidecar} beside it: model: {{params: {{parameterization: {other}}}}}"
+        )
+
+
+def _family(spec: ModelSpec, request: GenerateRequest) -> Iterator[str]:
+    title = FAMILIES[spec.family].title
+    if spec.family != "sd1" and request.clip_skip > 2:
+        yield f"Clip skip {request.clip_skip} changes nothing: {title} always reads the last layer but one."
+    if spec.family == "sdxl-refiner":
+        yield f"{spec.name} is a refiner, made for the last steps of another model's picture."
+
+
+def _size(spec: ModelSpec, request: GenerateRequest) -> Iterator[str]:
+    native, width, height = spec.native_size, request.width or spec.native_size, request.height or spec.native_size
+    part = width * height / native**2
+    if not SMALLEST <= part <= LARGEST:
+        fault = "washed-out or cut-off pictures" if part < SMALLEST else "doubled figures; draw smaller, then enlarge"
+        yield f"{spec.name} was made for pictures of about {native}x{native}; {width}x{height} may give {fault}."
+
+
+def _few_steps(spec: ModelSpec, request: GenerateRequest) -> Iterator[str]:
+    if spec.few_steps and (request.steps > FEW or request.cfg_scale > LOW_SCALE):
+        sampler = "; the sampler LCM suits it" if spec.few_steps == "LCM" else ""
+        yield (
+            f"{spec.name} seems to be a {spec.few_steps} model, made for 1 to 8 steps and a CFG scale of 1 to 2; "
+            f"this is {request.steps} steps at {request.cfg_scale:g}{sampler}."
+        )
