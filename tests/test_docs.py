@@ -10,6 +10,7 @@ import typer
 from inkwash.cli.app import app
 from inkwash.core import choices, naming
 from inkwash.core.limits import Limits
+from inkwash.core.settings import Memory
 
 ROOT = Path(__file__).resolve().parents[1]
 LANGUAGES = ("en", "zh")
@@ -45,6 +46,8 @@ def test_every_setting_and_name_field_is_told(language: str) -> None:
     assert [field for field in naming.FIELDS if f"`[{field}]`" not in text] == []
     for field in fields(Limits):
         assert re.search(rf"^{field.name} = {getattr(Limits(), field.name)}\b", text, re.MULTILINE)
+    for field in fields(Memory):
+        assert re.search(rf"^{field.name} = {getattr(Memory(), field.name):g}\b", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -11,6 +11,7 @@ from inkwash.checkpoint.header import Header, TensorInfo
 from inkwash.checkpoint.keys import diffusers_to_ldm, ldm_to_diffusers
 from inkwash.checkpoint.match import KeyReport, check_keys, check_vae_keys, model_weights, vae_weights
 from inkwash.checkpoint.parameters import parameters
+from inkwash.checkpoint.pipeline import save_diffusers
 from inkwash.checkpoint.spec import ModelSpec, NoiseSpec, TextSpec, UNetSpec, VAESpec
 from inkwash.core.errors import DamagedFile, ModelNotFound, UnsupportedModel
 
@@ -44,6 +45,7 @@ __all__ = [
     "parameters",
     "read",
     "read_header",
+    "save_diffusers",
     "save_ldm",
     "sha256",
     "short_hash",

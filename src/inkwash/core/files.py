@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +25,7 @@ REMEDIES = {
     errno.EACCES: ("permission is denied", "Choose a folder you own, or change its permissions."),
     errno.EPERM: ("permission is denied", "Choose a folder you own, or change its permissions."),
     errno.ENOTDIR: ("a part of the path is a file, not a folder", "Choose another folder."),
-    errno.EEXIST: ("a file stands where a folder is needed", "Choose another folder, or move that file."),
+    errno.EEXIST: ("something of that name is there already", "Choose another name, or move what is there."),
     errno.EISDIR: ("a folder of that name is there", "Choose another name."),
     errno.ENAMETOOLONG: ("the name is too long", "Choose a shorter name or pattern."),
 }
@@ -70,6 +71,26 @@ def make_folder(path: Path) -> None:
     """Make the folder and those above it.  Raises CannotWrite."""
     with _words(path):
         path.mkdir(parents=True, exist_ok=True)
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill that gets its name, which must be free, when the block ends; else nothing is left of it.
+
+    Raises CannotWrite.
+    """
+    with _words(path):
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, "exists")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=".", suffix=".part"))
+        try:
+            os.chmod(temporary, 0o777 & ~umask())
+            yield temporary
+            os.rename(temporary, path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        _sync_folder(path.parent)
 
 
 def check_folder(path: Path) -> None:

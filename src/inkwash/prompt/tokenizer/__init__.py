@@ -9,6 +9,8 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import tokenizers
 
 _END_OF_WORD = "</w>"
@@ -35,6 +37,10 @@ class Tokenizer:
     def tokens(self, ids: Sequence[int]) -> list[str]:
         """The vocabulary's spelling of each id: ``"cat</w>"`` ends a word, bytes above 127 are spelt as GPT-2 does."""
         return [self._model.id_to_token(id) or "" for id in ids]
+
+    def save(self, folder: Path) -> None:
+        """Write vocab.json and merges.txt into a folder, as transformers reads them."""
+        self._model.model.save(str(folder))
 
     def pieces(self, text: str) -> list[tuple[int, str]]:
         """The id of each token and the part of the text it adds: "" for all but the first of one character's bytes."""
