@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.support.checkpoints import sd1_spec, write_diffusers, write_ldm
+from tests.support.checkpoints import sd1_spec, sdxl_spec, write_diffusers, write_ldm
 
 from inkwash import checkpoint
+from inkwash.checkpoint import ModelSpec
 from inkwash.core.errors import DamagedFile
-from inkwash.models.load import load
+from inkwash.models.load import load, vae_dtype, weights_size
 from inkwash.models.stable_diffusion import StableDiffusion
-from inkwash.runtime.device import choose
+from inkwash.runtime.device import Compute, choose
 from inkwash.runtime.packing import is_packed
 
 SPEC = sd1_spec((32, 64), depths=(1, 0), text_layers=1)
@@ -33,7 +34,7 @@ def test_ldm_file_and_diffusers_folder_give_the_same_weights(tmp_path: Path) -> 
     assert all(torch.equal(value, diffusers[name]) for name, value in ldm.items())
 
 
-@pytest.mark.parametrize("stored", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("stored", [torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2])
 def test_stored_dtypes_are_computed_in_the_asked_one(tmp_path: Path, stored: torch.dtype) -> None:
     path = tmp_path / "model.safetensors"
     write_ldm(path, sd1_spec((32, 64), depths=(1, 0), text_layers=1, dtype=stored))
@@ -54,6 +55,37 @@ def test_a_separate_vae_takes_the_place_of_the_models_own(tmp_path: Path) -> Non
     expected = weights(load(tmp_path / "other.safetensors", None, FLOAT32, "train"))
     for name, value in swapped.items():
         assert torch.equal(value, (expected if name.startswith("vae.") else own)[name])
+
+
+@pytest.mark.parametrize(
+    ("spec", "dtype", "expected"),
+    [
+        (sdxl_spec(), torch.float16, torch.float32),
+        (sdxl_spec(), torch.bfloat16, torch.bfloat16),
+        (sd1_spec(), torch.float16, torch.float16),
+    ],
+)
+def test_the_autoencoder_of_xl_never_computes_in_float16(
+    spec: ModelSpec, dtype: torch.dtype, expected: torch.dtype
+) -> None:
+    assert vae_dtype(spec, dtype) == expected
+
+
+def test_a_model_in_half_precision_decodes_in_float32(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    write_ldm(path, sdxl_spec((64, 64), (0, 1)))
+    model = load(path, None, Compute(torch.device("cpu"), torch.float16))
+    kinds = {network: {p.dtype for p in network.parameters()} for network in (model.unet, model.vae, *model.texts)}
+    assert kinds.pop(model.vae) == {torch.float32}
+    assert set.union(*kinds.values()) == {torch.float16}
+    assert model.decode(torch.ones(4, 8, 8)).isfinite().all()
+
+
+def test_the_size_is_that_of_the_weights(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    write_ldm(path, SPEC)
+    model = load(path, None, FLOAT32, "train")
+    assert weights_size(model.spec, FLOAT32) == sum(tensor.nbytes for tensor in weights(model).values())
 
 
 def test_purpose_decides_about_packing(tmp_path: Path) -> None:

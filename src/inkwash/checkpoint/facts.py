@@ -25,14 +25,9 @@ _PREDICTIONS: dict[str, Prediction] = {
 }
 _ARCHITECTURES = {"stable-diffusion-v2-768-v": "v", "stable-diffusion-v2-512": "eps"}
 _SCHEDULER = "scheduler/scheduler_config.json"
-_FEW_STEPS = {
-    "turbo": "Turbo",
-    "lcm": "LCM",
-    "lightning": "Lightning",
-    "hyper": "Hyper",
-    "dmd2": "DMD2",
-}
-_FEW_STEPS_WORD = re.compile(r"(?<![a-z])(turbo|lcm|lightning|hyper|dmd2)(?![a-z])")
+_FEW_STEPS = {"turbo": "Turbo", "lcm": "LCM", "lightning": "Lightning", "hyper": "Hyper-SD", "dmd2": "DMD2"}
+_FEW_STEPS_WORD = re.compile(r"(?<![a-z])(?:(turbo|lcm|lightning|dmd2)(?![a-z])|(hyper)[-_ ]?sd)")
+_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")  # where TurboVision has a gap
 
 
 class Predicted(NamedTuple):
@@ -136,8 +131,8 @@ def few_steps(header: Header) -> str:
         return "LCM"
     name = header.path.name if header.path.is_dir() else header.path.stem
     texts = [header.metadata.get(f"modelspec.{key}", "")[:MAX_NOTE] for key in ("title", "architecture")]
-    match = _FEW_STEPS_WORD.search(" ".join([name, *texts]).lower())
-    return _FEW_STEPS[match[1]] if match else ""
+    match = _FEW_STEPS_WORD.search(_CAPITAL.sub(" ", " ".join([name, *texts])).lower())
+    return _FEW_STEPS[match[1] or match[2]] if match else ""
 
 
 def zero_empty(header: Header, family: Family) -> bool:
