@@ -19,6 +19,7 @@ FLOORS = {
     "models": 3,
     "adapters": 4, "imaging": 4,
     "generation": 5,
+    "jobs": 7,
     "cli": 10,
 }  # fmt: skip
 ROOF = 11  # the package's own __init__ and __main__
