@@ -131,7 +131,7 @@ class Bench(Protocol):
         ...
 
     def renew(self, leases: Sequence[Lease]) -> Sequence[Lease]:
-        """The heartbeat: the leases that still hold, extended.  What is missing from the answer was cancelled or lost."""
+        """The heartbeat: the leases that still hold, extended; one that is missing was cancelled or lost."""
         ...
 
     def keep(self, lease: Lease, name: str, media: str, data: bytes, facts: Mapping[str, Any]) -> Item:
