@@ -1,204 +1,119 @@
-"""The whole service behind one object: whoever speaks HTTP, or anything else, to clients needs only this.
-
-    with Service(Setup(data_dir=..., outputs_dir=...)) as service:
-        job = service.desk.submit(NewJob(kind="generate", request={"prompt": "a cat"}))
-        watch = service.live.watch(wake=event.set, job=job.id)
-
-Everything here may be called from any thread and returns soon (milliseconds; a write waits for the disk).  No torch.
-"""
+"""The service: the store, the board of what happens now, and a worker kept at work, in one object."""
 
 from __future__ import annotations
 
+import json
+import sys
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal, Protocol
+from dataclasses import asdict
+from types import TracebackType
 
-from inkwash.core.choices import QUALITY
-from inkwash.core.errors import InkwashError
-from inkwash.core.naming import DEFAULT as PATTERN
-from inkwash.jobs.protocol import Desk, Glimpse
+import psutil
+
+from inkwash.jobs.database import Database
+from inkwash.jobs.gallery import Gallery
+from inkwash.jobs.live import Board
+from inkwash.jobs.log import Log
+from inkwash.jobs.protocol import State
+from inkwash.jobs.serving import (
+    Live,
+    LogLine,
+    News,
+    Page,
+    Picture,
+    PictureNotFound,
+    Pictures,
+    ServiceProtocol,
+    Setup,
+    System,
+    Watch,
+    WorkerState,
+)
+from inkwash.jobs.shelf import Shelf
+from inkwash.jobs.store import Store
+from inkwash.jobs.supervisor import Patience, Supervisor
+
+__all__ = [
+    "Live", "LogLine", "News", "Page", "Picture", "PictureNotFound", "Pictures", "Service", "ServiceProtocol", "Setup",
+    "System", "Watch", "WorkerState",
+]  # fmt: skip
 
 
-@dataclass(frozen=True, kw_only=True)
-class Setup:
-    """Where things are kept and how much is taken on.
+class Service:
+    """Implements ``ServiceProtocol``.  Opening it takes the data folder: raises Busy, DamagedFile, CannotWrite.
 
-    data_dir: jobs.sqlite, thumbnails/, items/, trash/.  outputs_dir: pictures, in txt2img-images/DATE/.
-    queue, per_user: jobs that may wait, in all and of one user (None: no bound of their own).
-    history: ended jobs remembered; pictures stay in the gallery when their job is forgotten.
-    side_by_side: pictures drawn at once.  strict: None: the engine's own (True on CPUs).
-    worker: the program to run as worker, for tests; empty: Inkwash's own.
+    echo: called with each line of the log.
     """
 
-    data_dir: Path
-    outputs_dir: Path
-    models_dir: Path | None = None
-    pattern: str = PATTERN
-    format: str = "png"
-    quality: int = QUALITY
-    queue: int = 256
-    per_user: int | None = None
-    history: int = 10_000
-    side_by_side: int = 8
-    device: str | None = None
-    dtype: str | None = None
-    strict: bool | None = None
-    worker: Sequence[str] = ()
+    def __init__(
+        self, setup: Setup, patience: Patience | None = None, echo: Callable[[str], None] | None = None
+    ) -> None:
+        self.setup = setup
+        shelf = Shelf(setup.data_dir, setup.outputs_dir, setup.pattern)
+        self._database = Database(setup.data_dir.absolute() / "jobs.sqlite")
+        self.live = Board()
+        self.desk = Store(
+            self._database,
+            shelf,
+            queue=setup.queue,
+            per_user=setup.per_user,
+            history=setup.history,
+            told=self._told,
+        )
+        self.pictures = Gallery(self._database, shelf)
+        self._log = Log(echo=echo)
+        self._supervisor = Supervisor(command(setup), self.desk, self.live, self._log, patience)
+        self._since = time.monotonic()
 
+    def __enter__(self) -> Service:
+        self.start()
+        return self
 
-class PictureNotFound(InkwashError):
-    """No picture of that id."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Picture:
-    """A picture of the gallery.  id: "JOB-ITEM", the same for every attempt.  thumbnail: WebP, at most 384 pixels."""
-
-    id: str
-    path: Path
-    thumbnail: Path
-    width: int
-    height: int
-    created: float
-    infotext: str
-    prompt: str
-    negative_prompt: str
-    seed: int
-    model: str
-    favourite: bool
-    trashed: bool
-    job: str
-    user: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Page:
-    """Some pictures, newest first.  total: of all that fit the question."""
-
-    pictures: Sequence[Picture]
-    total: int
-
-
-class Pictures(Protocol):
-    """The gallery.  Every call with an id raises PictureNotFound."""
-
-    def get(self, picture: str) -> Picture:
-        """Trashed ones too; ``path`` is where the file is now."""
-        ...
-
-    def list(
-        self, *, search: str = "", favourite: bool = False, trashed: bool = False, user: str | None = None,
-        limit: int = 100, before: str | None = None,
-    ) -> Page:  # fmt: skip
-        """search: words that all occur in the infotext, case not counting.  before: the id a page continues after."""
-        ...
-
-    def mark(self, picture: str, favourite: bool) -> Picture: ...
-
-    def trash(self, picture: str) -> Picture:
-        """Move the file to trash/; ``restore`` brings it back to where it was."""
-        ...
-
-    def restore(self, picture: str) -> Picture: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class News:
-    """What happened since the last look.  jobs: ids whose state, items or place changed.  glimpses: the newest each."""
-
-    jobs: Sequence[str] = ()
-    glimpses: Sequence[Glimpse] = ()
-
-
-class Watch(Protocol):
-    """Somebody's eye on one job, on one user's, or on all.  Never blocks, never grows: only the newest is kept."""
-
-    def take(self) -> News:
-        """What is new since the last call; empty if nothing is."""
-        ...
-
-    def close(self) -> None: ...
-
-
-class Live(Protocol):
-    """What happens right now.  Nothing of it is stored."""
-
-    def watch(self, wake: Callable[[], None], *, job: str | None = None, user: str | None = None) -> Watch:
-        """wake: called from any thread, soon after something new can be taken; must return at once.
-
-        In asyncio: ``wake=lambda: loop.call_soon_threadsafe(event.set)``.
-        """
-        ...
-
-    def latest(self, job: str) -> Glimpse | None:
-        """How far a running job is; None when it does not run or nothing was told yet."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorkerState:
-    """How the worker process fares.  memory: bytes it holds.  seconds_per_step: of late, of one picture."""
-
-    state: Literal["starting", "idle", "busy", "down", "stopped"] = "stopped"
-    pid: int | None = None
-    model: str | None = None
-    device: str = ""
-    dtype: str = ""
-    memory: int = 0
-    restarts: int = 0
-    seconds_per_step: float | None = None
-    gpu_total: int | None = None
-    gpu_free: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class System:
-    """The machine and the service on it.  Sizes in bytes; uptime in seconds."""
-
-    worker: WorkerState = field(default_factory=WorkerState)
-    queued: int = 0
-    running: int = 0
-    memory_total: int = 0
-    memory_free: int = 0
-    memory_process: int = 0
-    uptime: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class LogLine:
-    """One line of the log.  number: grows by one a line."""
-
-    number: int
-    when: float
-    text: str
-
-
-class ServiceProtocol(Protocol):
-    """What ``Service`` is, for tests that bring their own."""
-
-    desk: Desk
-    live: Live
-    pictures: Pictures
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
 
     def start(self) -> None:
-        """Take the data folder (raises InkwashError if another process has it) and start the worker."""
-        ...
+        """Put back what an owner before this one left running, and start the worker."""
+        for job in self.desk.list(states=("queued", "running"), limit=-1):
+            self.live.changed(job.id, job.user, job.state)
+        self.desk.recover()
+        self.desk.tidy()
+        self._supervisor.start()
 
     def stop(self, grace: float = 30.0) -> None:
-        """Drain: no new job is begun, running ones may finish within ``grace`` seconds, the rest is handed back."""
-        ...
-
-    def system(self) -> System: ...
+        self._supervisor.stop(grace)
+        self._database.close()
 
     def ready(self) -> bool:
-        """Whether the worker is up."""
-        ...
+        return self._supervisor.state().state in ("idle", "busy")
+
+    def system(self) -> System:
+        memory, counts = psutil.virtual_memory(), self.desk.counts()
+        return System(
+            worker=self._supervisor.state(),
+            queued=counts["queued"],
+            running=counts["running"],
+            memory_total=memory.total,
+            memory_free=memory.available,
+            memory_process=psutil.Process().memory_info().rss,
+            uptime=time.monotonic() - self._since,
+        )
 
     def log(self, after: int = 0, limit: int = 500) -> Sequence[LogLine]:
-        """The worker's and the supervisor's lines after that number, oldest first."""
-        ...
+        return self._log.after(after, limit)
 
     def load(self, model: str | None) -> None:
-        """Have the worker load this model as soon as nothing is drawn; a hint, told in the log if it fails."""
-        ...
+        self._supervisor.load(model)
+
+    def _told(self, job: str, user: str, state: State) -> None:
+        self.live.changed(job, user, state)
+        self._supervisor.told(job, user, state)
+
+
+def command(setup: Setup) -> list[str]:
+    """The worker's program, with what it needs to know as JSON."""
+    program = setup.worker or (sys.executable, "-m", "inkwash.jobs.worker")
+    return [*program, json.dumps(asdict(setup), default=str)]
