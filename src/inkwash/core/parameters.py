@@ -104,12 +104,14 @@ PARAMETERS: tuple[Parameter, ...] = (
     ),
     Parameter(
         "model", "choice", "model", Text("Model", "模型"),
-        Text("Name or hash of a checkpoint; by default the model in the box.", "模型的名称或哈希；默认用自带模型。"),
+        Text("Name or hash of a checkpoint, on the command line also its path; by default the model in the box.",
+             "模型的名称或哈希，命令行里也可以是路径；默认用自带模型。"),
         source="models",
     ),
     Parameter(
         "vae", "choice", "model", Text("VAE", "VAE"),
-        Text("Name of a separate VAE; by default the one inside the model.", "另外的 VAE 的名称；默认用模型自带的。"),
+        Text("Name of a separate VAE, on the command line also its path; by default the one inside the model.",
+             "另外的 VAE 的名称，命令行里也可以是路径；默认用模型自带的。"),
         source="vaes",
     ),
     Parameter(
