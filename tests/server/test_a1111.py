@@ -82,8 +82,9 @@ def test_errors_have_a1111s_shape(client: TestClient, body: dict[str, object], s
 
 
 def test_null_is_the_default_and_empty_controlnet_units_are_nothing(client: TestClient) -> None:
-    draw(client, styles=None, sampler_name=None, scheduler="automatic", eta=None, restore_faces=None, steps=None,
-         override_settings=None, alwayson_scripts={"ControlNet": {"args": [{"enabled": False}, {"model": None}]}})  # fmt: skip
+    units = [{"enabled": False}, {"model": None}]
+    nulls = dict.fromkeys(("styles", "sampler_name", "eta", "restore_faces", "steps", "override_settings"))
+    draw(client, scheduler="automatic", alwayson_scripts={"ControlNet": {"args": units}}, **nulls)
 
 
 def test_options_and_overrides_act(client: TestClient, service: PaintingService) -> None:

@@ -59,6 +59,7 @@ def create_app(context: Context, page: Callable[[FastAPI], None] | None = None) 
     if page is not None:
         page(app)
     serving = context.settings.server
+    app.add_middleware(errors.Net)
     app.add_middleware(
         Guard,
         rules=rules(serving.host, serving.allowed_hosts, serving.body_mb),
