@@ -22,6 +22,7 @@ from inkwash.server.guard import Guard, rules
 from inkwash.server.metrics import Counting
 from inkwash.server.options import Options
 from inkwash.server.preferences import Preferences
+from inkwash.server.turnstile import Turnstile
 
 DESCRIPTION = "Stable Diffusion as a service: Inkwash's own API, AUTOMATIC1111's and OpenAI's pictures."
 A1111 = (draw.router, progress.router, options.router, lists.router)
@@ -66,6 +67,7 @@ def create_app(context: Context, page: Callable[[FastAPI], None] | None = None) 
         accounts=context.accounts,
         attempts=context.attempts,
     )
+    app.add_middleware(Turnstile)
     app.add_middleware(Counting, metrics=context.metrics)  # outermost
     _document(app)
     return app

@@ -13,6 +13,7 @@ from inkwash.jobs.protocol import Job
 from inkwash.jobs.serving import Live, News, Watch
 from inkwash.server.context import Context
 from inkwash.server.errors import Refusal
+from inkwash.server.turnstile import step_aside
 
 ENDED = ("done", "failed", "cancelled")
 
@@ -63,6 +64,7 @@ async def finished(context: Context, job: Job, request: Request) -> Job:
     The request's body must have been read.  A server that goes down lets running jobs finish first; what is still
     waiting then is answered with 503 and goes on after the restart.
     """
+    step_aside(request.scope)
     left = asyncio.Event()
     listener = asyncio.create_task(_until_gone(request, left))
     try:
