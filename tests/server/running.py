@@ -16,8 +16,8 @@ from inkwash.server.listening import Server, listen
 
 
 @contextmanager
-def running(folder: Path, service: PaintingService, **table: object) -> Iterator[int]:
-    """The port it listens on.  The service is started and stopped with it."""
+def running(folder: Path, service: PaintingService, **table: object) -> Iterator[tuple[int, Server]]:
+    """The port it listens on, and the server.  The service is started and stopped with it."""
     listener = listen("127.0.0.1", 0)
     port: int = listener.getsockname()[1]
     serving = ServerTable(port=port, **table)  # type: ignore[arg-type]
@@ -29,7 +29,7 @@ def running(folder: Path, service: PaintingService, **table: object) -> Iterator
     thread.start()
     assert up.wait(30)
     try:
-        yield port
+        yield port, server
     finally:
         server.should_exit = True
         thread.join(30)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import statistics
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
@@ -16,6 +18,8 @@ from PIL import Image
 from tests.server.running import running
 from tests.support.service import PaintingService
 
+from inkwash.server.turnstile import AT_ONCE
+
 
 @pytest.fixture
 def painting(tmp_path: Path) -> PaintingService:
@@ -24,7 +28,7 @@ def painting(tmp_path: Path) -> PaintingService:
 
 @pytest.fixture
 def port(tmp_path: Path, painting: PaintingService) -> Iterator[int]:
-    with running(tmp_path, painting) as found:
+    with running(tmp_path, painting) as (found, _):
         yield found
 
 
@@ -90,6 +94,42 @@ def test_a_client_that_leaves_takes_its_job_along(port: int, painting: PaintingS
         gone.clear()
     watch.close()
     painting.let_go.set()
+
+
+def test_going_down_lets_the_running_finish(tmp_path: Path, painting: PaintingService) -> None:
+    """What is being drawn is answered, what waits is told to come again, streams end, nothing is lost."""
+    painting.let_go.clear()
+    with running(tmp_path, painting) as (port, server), ThreadPoolExecutor() as pool:
+        base = f"http://127.0.0.1:{port}"
+        drawn = pool.submit(httpx2.post, f"{base}/sdapi/v1/txt2img", json={"steps": 2}, timeout=60)
+        assert painting.at_work.wait(30)
+        changed = threading.Event()
+        watch = painting.live.watch(changed.set)
+        waiting = pool.submit(httpx2.post, f"{base}/sdapi/v1/txt2img", json={"steps": 3}, timeout=60)
+        assert changed.wait(30)
+        watch.close()
+        with httpx2.stream("GET", f"{base}/api/v1/events", timeout=60) as stream:
+            lines = stream.iter_lines()
+            next(lines)
+            server.should_exit = True
+            assert sum(line.startswith("event: job") for line in lines) >= 2
+        assert waiting.result(60).status_code == 503
+        assert waiting.result().headers["retry-after"]
+        painting.let_go.set()
+        assert drawn.result(60).status_code == 200
+    again = PaintingService(tmp_path / "data", tmp_path / "outputs")
+    assert [job.state for job in again.desk.list()] == ["queued", "done"]
+    again.stop()
+
+
+def test_who_sends_slowly_keeps_nobody_waiting(port: int) -> None:
+    """More half-sent requests than are worked on at once, and others are answered still."""
+    slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(3 * AT_ONCE)]
+    for connection in slow:
+        connection.sendall(b"POST /api/v1/tokens HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{")
+    assert httpx2.get(f"http://127.0.0.1:{port}/api/v1/samplers", timeout=30).status_code == 200
+    for connection in slow:
+        connection.close()
 
 
 @pytest.mark.parametrize("clients", [100, pytest.param(1000, marks=pytest.mark.slow)])

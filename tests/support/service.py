@@ -42,6 +42,12 @@ class PaintingService:
     def start(self) -> None:
         self._thread.start()
 
+    def drain(self, grace: float = 30.0) -> None:
+        self._ended = True
+        self._news.set()
+        if self._thread.ident is not None:
+            self._thread.join(grace)
+
     def stop(self, grace: float = 30.0) -> None:
         self._ended = True
         self.let_go.set()

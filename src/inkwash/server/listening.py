@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import ipaddress
 import socket
@@ -9,13 +10,15 @@ from collections.abc import Callable
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
 
 from inkwash.core.errors import InkwashError
 from inkwash.core.server_table import ServerTable
 from inkwash.core.settings import BadSettings
 from inkwash.server.context import Context
 
-GRACE = 30  # seconds that answers under way have when the server goes down
+GRACE = 30.0  # seconds that what is being drawn has to be finished when the server goes down
+ANSWERING = 15  # seconds more, for answers to be read
 BACKLOG = 2048  # connections that may knock at once
 
 
@@ -83,7 +86,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                timeout_graceful_shutdown=GRACE,
+                timeout_graceful_shutdown=int(GRACE) + ANSWERING,
                 backlog=BACKLOG,
             )
         )
@@ -96,7 +99,9 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._context.closing.set()
+        drained = asyncio.ensure_future(run_in_threadpool(self._context.service.drain, GRACE))
         await super().shutdown(sockets)
+        await drained
 
 
 def _words(host: str, port: int, error: OSError) -> CannotListen:
