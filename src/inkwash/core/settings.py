@@ -1,6 +1,6 @@
 """Folders, defaults and limits: built-in values, then inkwash.toml, then INKWASH_ variables; flags go over all.
 
-Plain dataclasses and tomllib rather than pydantic-settings: four values do not earn 0.3 s at every start.
+Plain dataclasses and tomllib rather than pydantic-settings: some values do not earn 0.3 s at every start.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from inkwash.core import server_table
 from inkwash.core.choices import nearest
 from inkwash.core.errors import InkwashError
 from inkwash.core.limits import Limits
+from inkwash.core.server_table import ServerTable
 
 
 class BadSettings(InkwashError):
@@ -33,13 +35,18 @@ class Memory:
 
 @dataclass(frozen=True)
 class Settings:
-    """models_dir: the folder that holds ``models/`` and ``embeddings/``, as A1111's does.  outputs_dir: pictures."""
+    """models_dir: the folder that holds ``models/`` and ``embeddings/``, as A1111's does.  outputs_dir: pictures.
+
+    data_dir: what the service keeps: its jobs, thumbnails, the trash.
+    """
 
     models_dir: Path
     outputs_dir: Path
+    data_dir: Path
     pattern: str = "[number]-[seed]"
     limits: Limits = field(default_factory=Limits)
     memory: Memory = field(default_factory=Memory)
+    server: ServerTable = field(default_factory=ServerTable)
     file: Path | None = None  # the inkwash.toml that was read
 
 
@@ -50,16 +57,20 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     values = _read(file) if file is not None else {}
     limits = _limits(values.pop("limits", {}), file)
     memory = _memory(values.pop("memory", {}), file)
+    server = _server(values.pop("server", {}), file, environ)
     for key in TEXTS:
         if (variable := environ.get(f"INKWASH_{key.upper()}")) is not None:
             values[key] = variable
     base = home()
     models_dir = Path(_text(values, "models_dir", str(base), file)).expanduser()
     outputs_dir = Path(_text(values, "outputs_dir", str(base / "outputs"), file)).expanduser()
-    return Settings(models_dir, outputs_dir, _text(values, "pattern", "[number]-[seed]", file), limits, memory, file)
+    data_dir = Path(_text(values, "data_dir", str(base / "data"), file)).expanduser()
+    pattern = _text(values, "pattern", "[number]-[seed]", file)
+    return Settings(models_dir, outputs_dir, data_dir, pattern, limits, memory, server, file)
 
 
-TEXTS = ("models_dir", "outputs_dir", "pattern")
+TEXTS = ("models_dir", "outputs_dir", "data_dir", "pattern")
+TABLES = ("limits", "memory", "server")
 
 
 def home() -> Path:
@@ -106,7 +117,7 @@ def _read(file: Path) -> dict[str, object]:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadSettings(f"{file} is not valid TOML: {error}.", "Correct that line.") from error
-    _refuse_unknown(values, (*TEXTS, "limits", "memory"), file)
+    _refuse_unknown(values, (*TEXTS, *TABLES), file)
     return values
 
 
@@ -149,3 +160,11 @@ def _table(name: str, values: object, known: tuple[str, ...], file: Path | None)
         raise BadSettings(f"{name} in {file} must be a table.", f"Write [{name}] above its values.")
     _refuse_unknown(values, known, file)
     return values
+
+
+def _server(values: object, file: Path | None, environ: Mapping[str, str]) -> ServerTable:
+    values = _table("server", values, server_table.NAMES, file)
+    try:
+        return server_table.read(values, environ)
+    except ValueError as error:
+        raise BadSettings(f"The server's {error} (in {file or 'an INKWASH_ variable'}).", "Correct it.") from None

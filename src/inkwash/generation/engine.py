@@ -10,10 +10,11 @@ import torch
 
 from inkwash.checkpoint import Catalog, Entry, HashCache, detect, short_hash
 from inkwash.core import settings
+from inkwash.core.errors import InkwashError
 from inkwash.core.progress import Loading, Progress
 from inkwash.core.request import GenerateRequest, Result
 from inkwash.generation.job import Finish, Job, Origin, draw, infotext_of, memory_of, plan, started, warnings_of
-from inkwash.generation.loop import Loop
+from inkwash.generation.session import Session, View, Work
 from inkwash.generation.wording import Library
 from inkwash.models.load import load, weights_size
 from inkwash.models.stable_diffusion import StableDiffusion
@@ -30,6 +31,7 @@ class Engine:
     models_dir: an A1111 or ComfyUI folder, its ``models`` folder, or a folder of files; None: the settings' own.
     device: "cpu", "cuda", "cuda:1", "mps"; dtype: "float32", "bfloat16", "float16".  None: the best there is.
     memory: how many models stay ready, in how many GB; None: as the settings say.
+    confined: models are found in the folder only, never by a path outside it, as a server wants it.
     Not safe for two threads at once: one engine, one thread (``Loop`` is how requests run side by side).
     """
 
@@ -39,9 +41,11 @@ class Engine:
         device: str | None = None,
         dtype: str | None = None,
         memory: settings.Memory | None = None,
+        *,
+        confined: bool = False,
     ) -> None:
         folder = Path(models_dir) if models_dir is not None else settings.load().models_dir
-        self.catalog = Catalog([folder], HashCache(settings.cache_folder() / "hashes.json"))
+        self.catalog = Catalog([folder], HashCache(settings.cache_folder() / "hashes.json"), confined=confined)
         self.library = Library.of(folder)
         self.compute: Compute = choose(device, dtype)
         self.sharing = SharingCheck()
@@ -68,14 +72,12 @@ class Engine:
 
         Raises ModelNotFound (with near misses), DamagedFile, UnsupportedModel.
         """
-        entry = self.catalog.find(name)
-        separate = self.catalog.vae_of(entry, vae)
-        key = (entry.path, separate.path if separate else None)
+        key = self._key(name, vae)
         model = self._models.get(key)
         if model is None:
             if progress:
-                progress(Loading(entry.name))
-            spec = detect(entry.path)
+                progress(Loading(self.catalog.find(name).name))
+            spec = detect(key[0])
             size = weights_size(spec, self.compute)
             self._models.make_room(size, available_memory(self.compute.device))
             model = load(*key, self.compute, spec=spec)
@@ -83,38 +85,58 @@ class Engine:
         return model
 
     def generate(self, request: GenerateRequest, progress: Progress | None = None) -> Result:
-        """Draw batch_count x batch_size pictures.
+        """Draw batch_count x batch_size pictures: batches one after another, the pictures of a batch side by side.
 
         Raises InkwashError for whatever a person can mend; Cancelled when ``progress`` raised it (pictures finished
         by then were handed out as ``Drawn`` events).
+        """
+        session = Session(self)
+        session.add(request, progress)
+        while True:
+            for ended in session.step():
+                result: Result = ended.result()
+                return result
+
+    def work(
+        self, request: GenerateRequest, progress: Progress | None = None, view: View | None = None
+    ) -> Work:  # fmt: skip
+        """The runs of a request, none begun; loads its model.  view: of the model, to draw with.
+
+        Raises as ``generate`` does.
         """
         start = time.perf_counter()
         tell: Progress = progress or (lambda event: None)
         with memory_errors(request):
             model = self.model(request.model, request.vae, progress)
-            job = plan(request, tiling(model) if request.tiling else model, self.library)
-            check_memory(job.request, memory_of(job, self._strict(job.request)), self.compute.device)
+            model = tiling(model) if request.tiling else model
+            job = plan(request, view(model) if view else model, self.library)
+            strict = self._strict(job.request)
+            check_memory(job.request, memory_of(job, strict), self.compute.device)
             tell(started(job))
-            finished = self._draw(job, self._origin(request), tell)
-        return Result(
-            images=[finish.image for finish in finished],
-            infotexts=[finish.infotext for finish in finished],
-            seeds=[picture.seed for picture in job.pictures],
-            subseeds=[picture.subseed for picture in job.pictures],
-            latents=torch.stack([finish.latents for finish in finished]),
-            request=job.request,
-            seconds=time.perf_counter() - start,
-            warnings=warnings_of(job),
+            origin = self._origin(request)
+        batches = (
+            [draw(job, picture, infotext_of(job, picture, origin), tell) for picture in batch]
+            for batch in job.batches()
         )
+        warnings = warnings_of(job)
+        return Work(job.request, batches, lambda values: _result(job, values, warnings, start), strict, warnings)
 
-    def _draw(self, job: Job, origin: Origin, tell: Progress) -> list[Finish]:
-        """Batches one after another, the pictures of a batch side by side."""
-        finished: list[Finish] = []
-        for batch in job.batches():
-            loop = Loop(strict=self._strict(job.request), sharing=self.sharing)
-            tickets = [loop.add(draw(job, picture, infotext_of(job, picture, origin), tell)) for picture in batch]
-            finished += run_all(loop, tickets)
-        return finished
+    @property
+    def current(self) -> StableDiffusion | None:
+        """The model that was used last, if one is in memory."""
+        return self._models.latest
+
+    def holds(self, model: str | None, vae: str | None) -> bool:
+        """Whether this model is in memory, as far as is known without reading anything."""
+        try:
+            return self._key(model, vae) in self._models
+        except InkwashError:
+            return True  # a name that means nothing changes nothing
+
+    def _key(self, name: str | None, vae: str | None) -> tuple[Path, Path | None]:
+        entry = self.catalog.find(name)
+        separate = self.catalog.vae_of(entry, vae)
+        return entry.path, separate.path if separate else None
 
     def _strict(self, request: GenerateRequest) -> bool:
         return self.compute.device.type == "cpu" if request.strict is None else request.strict
@@ -131,14 +153,14 @@ def _short(entry: Entry) -> str | None:
     return short_hash(entry.sha256) if entry.sha256 else None
 
 
-def run_all(loop: Loop, tickets: list[int]) -> list[Finish]:
-    """Step the loop until all of these runs are finished; the first error ends them all."""
-    values: dict[int, Finish] = {}
-    while len(values) < len(tickets):
-        for finished in loop.step():
-            if finished.error is not None:
-                for ticket in tickets:
-                    loop.cancel(ticket)
-                raise finished.error
-            values[finished.ticket] = finished.value
-    return [values[ticket] for ticket in tickets]
+def _result(job: Job, finished: list[Finish], warnings: list[str], start: float) -> Result:
+    return Result(
+        images=[finish.image for finish in finished],
+        infotexts=[finish.infotext for finish in finished],
+        seeds=[picture.seed for picture in job.pictures],
+        subseeds=[picture.subseed for picture in job.pictures],
+        latents=torch.stack([finish.latents for finish in finished]),
+        request=job.request,
+        seconds=time.perf_counter() - start,
+        warnings=warnings,
+    )
