@@ -17,7 +17,7 @@ from inkwash.checkpoint.regular import damaged
 from inkwash.checkpoint.spec import Layout, ModelSpec, Prediction, VAESpec
 from inkwash.core.errors import UnsupportedModel
 
-IN_CHANNELS = (4, 9)  # text to picture; inpainting
+IN_CHANNELS = (4, 5, 9)  # text to picture; over a depth map; inpainting
 LATENT_CHANNELS = 4
 
 

@@ -113,6 +113,9 @@ def _check_sources(request: GenerateRequest) -> None:
                 f"{field} is a {type(value).__name__}, not a picture.", "Open it with inkwash.core.images.load(path)."
             )
     first = request.init_image
+    for field, needs_mask in (("only_masked", request.only_masked), ("soft_inpainting", request.soft_inpainting)):
+        if needs_mask and request.mask is None:
+            raise InvalidRequest(f"{field} is set, but there is no mask.", "Give a mask, or leave it off.")
     for field in ("mask", "depth"):
         other = getattr(request, field)
         if other is None:

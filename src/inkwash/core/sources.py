@@ -37,8 +37,8 @@ def keep(image: Image.Image, folder: Path) -> Path:
 def inspect(picture: Image.Image | Path | str, folders: Sequence[Path | str] = ()) -> GenerateRequest:
     """The request that draws ``picture`` again, read from its metadata.
 
-    The pictures it was made from are looked for in ``folders``, beside it and among the outputs.  Raises SourceNotFound;
-    DamagedFile for what is no picture; InkwashError if it says nothing of how it was drawn.
+    The pictures it was made from are looked for in ``folders``, beside it and among the outputs.  Raises
+    SourceNotFound; DamagedFile for what is no picture; InkwashError if it says nothing of how it was drawn.
     """
     if isinstance(picture, Image.Image):
         name, text = getattr(picture, "filename", ""), images.infotext_of(picture)

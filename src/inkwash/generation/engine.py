@@ -40,6 +40,7 @@ class Engine:
         self.compute: Compute = choose(device, dtype)
         self.sharing = SharingCheck()
         self._loaded: tuple[tuple[Path, Path | None], StableDiffusion] | None = None
+        self._beside: dict[str, StableDiffusion] = {}
 
     def __enter__(self) -> Engine:
         return self
@@ -50,8 +51,9 @@ class Engine:
         self.close()
 
     def close(self) -> None:
-        """Let go of the model's memory."""
+        """Let go of the models' memory."""
         self._loaded = None
+        self._beside.clear()
 
     def model(
         self, name: str | None = None, vae: str | None = None, progress: Progress | None = None
@@ -70,6 +72,25 @@ class Engine:
             self._loaded = key, load(*key, self.compute)
         return self._loaded[1]
 
+    def others(self, request: GenerateRequest, progress: Progress | None = None) -> dict[str, StableDiffusion]:
+        """The hires and refiner models of a request, by name, kept beside its own until another request needs others.
+
+        Raises as ``model`` does.
+        """
+        names = {name for name in (request.refiner, request.hires and request.hires.model) if name}
+        self._beside = {name: model for name, model in self._beside.items() if name in names}
+        own = self.catalog.find(request.model).path
+        for name in sorted(names - set(self._beside)):
+            entry = self.catalog.find(name)
+            if entry.path == own:
+                continue
+            separate = self.catalog.vae_of(entry, request.vae)
+            if progress:
+                progress(Loading(entry.name))
+            self._beside[name] = load(entry.path, separate.path if separate else None, self.compute)
+        main = self.model(request.model, request.vae, progress)
+        return {name: self._beside.get(name, main) for name in names}
+
     def generate(self, request: GenerateRequest, progress: Progress | None = None) -> Result:
         """Draw batch_count x batch_size pictures.
 
@@ -80,7 +101,9 @@ class Engine:
         tell: Progress = progress or (lambda event: None)
         with memory_errors(request):
             model = self.model(request.model, request.vae, progress)
-            job = plan(request, tiling(model) if request.tiling else model, self.library)
+            view = tiling if request.tiling else _as_it_is
+            others = {name: view(other) for name, other in self.others(request, progress).items()}
+            job = plan(request, view(model), self.library, others)
             check_memory(job.request, memory_of(job, self._strict(job.request)), self.compute.device)
             tell(started(job))
             finished = self._draw(job, self._origin(request), tell)
@@ -112,7 +135,26 @@ class Engine:
         entry = self.catalog.with_hash(self.catalog.find(request.model))
         vae = self.catalog.vae_of(entry, request.vae)
         vae = self.catalog.with_hash(vae) if vae else None
-        return Origin(entry.name, _short(entry), vae.path.name if vae else None, _short(vae) if vae else None)
+        hires, refiner = request.hires.model if request.hires else None, request.refiner
+        return Origin(
+            entry.name,
+            _short(entry),
+            vae.path.name if vae else None,
+            _short(vae) if vae else None,
+            hires_name=self._titled(hires),
+            refiner_name=self._titled(refiner),
+        )
+
+    def _titled(self, name: str | None) -> str | None:
+        """A1111's way to name a second model: "name [hash]"."""
+        if not name:
+            return None
+        entry = self.catalog.with_hash(self.catalog.find(name))
+        return f"{entry.name} [{_short(entry)}]" if entry.sha256 else entry.name
+
+
+def _as_it_is(model: StableDiffusion) -> StableDiffusion:
+    return model
 
 
 def _short(entry: Entry) -> str | None:
