@@ -87,8 +87,9 @@ def test_pictures_of_a_request_must_fit_together() -> None:
         check(dataclasses.replace(GOOD, init_image=photo, mask=mask))
     with pytest.raises(InvalidRequest, match="no picture"):
         check(dataclasses.replace(GOOD, mask=mask))
+    soft = SoftInpainting(transition_contrast=0)
     with pytest.raises(InvalidRequest, match="transition_contrast"):
-        check(dataclasses.replace(GOOD, soft_inpainting=SoftInpainting(transition_contrast=0)))
+        check(dataclasses.replace(GOOD, init_image=photo, mask=photo, soft_inpainting=soft))
 
 
 def test_names_take_their_proper_spelling() -> None:

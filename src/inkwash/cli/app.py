@@ -15,6 +15,7 @@ import typer
 
 from inkwash import __version__
 from inkwash.cli.doctor import doctor
+from inkwash.cli.edits import img2img, inpaint, outpaint, refine
 from inkwash.cli.inspect import inspect
 from inkwash.cli.models import models
 from inkwash.cli.terminal import say, show_error
@@ -37,6 +38,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(no_args_is_help=True)(txt2img)
+for edit in (img2img, inpaint, outpaint, refine):
+    app.command(no_args_is_help=True)(edit)
 app.command(no_args_is_help=True)(inspect)
 app.command(no_args_is_help=True)(tokens)
 app.command()(models)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
+from inkwash.core.errors import InvalidRequest
 from inkwash.core.request import GenerateRequest
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom
@@ -87,3 +88,30 @@ def _widened(start: int, end: int, length: int, room: int) -> tuple[int, int]:
     length = min(max(length, end - start), room)
     start = min(max(0, start - (length - (end - start)) // 2), room - length)
     return start, start + length
+
+
+def extended(image: Image.Image, sides: tuple[int, int, int, int], overlap: int) -> tuple[Image.Image, Image.Image]:
+    """The picture with room on some sides, and the mask of that room: what outpainting draws on.
+
+    sides: pixels to add left, up, right and down; what is added is rounded up so that the whole is a multiple of 8.
+    overlap: pixels of the old picture beside the room that are masked too.  Raises InvalidRequest.
+    """
+    if min(*sides, overlap) < 0 or not any(sides):
+        raise InvalidRequest(f"{sides} are no sides to draw on.", "Add pixels to at least one side, for example 128.")
+    source = flattened(image)
+    left, up, right, down = sides
+    left, right = _rounded_up(left, right, source.width)
+    up, down = _rounded_up(up, down, source.height)
+    whole = np.pad(np.asarray(source), ((up, down), (left, right), (0, 0)), mode="edge")
+    mask = np.full(whole.shape[:2], 255, dtype=np.uint8)
+    inner = [overlap if side else 0 for side in (left, up, right, down)]
+    kept_rows = slice(up + inner[1], up + source.height - inner[3])
+    kept_columns = slice(left + inner[0], left + source.width - inner[2])
+    mask[kept_rows, kept_columns] = 0
+    return Image.fromarray(whole), Image.fromarray(mask)
+
+
+def _rounded_up(before: int, after: int, side: int) -> tuple[int, int]:
+    """More room on the side that gets any (after, if both or neither do), for a multiple of 8."""
+    missing = -(before + side + after) % 8
+    return (before + missing, after) if before and not after else (before, after + missing)

@@ -140,11 +140,8 @@ def _hires_wording(request: GenerateRequest, seed: int, library: Library) -> Wor
     hires = request.hires
     if hires is None or not (hires.prompt or hires.negative_prompt):
         return None
-    prompts = {
-        "prompt": hires.prompt or request.prompt,
-        "negative_prompt": hires.negative_prompt or request.negative_prompt,
-    }
-    return word(dataclasses.replace(request, **prompts), seed, library)
+    prompt, negative = hires.prompt or request.prompt, hires.negative_prompt or request.negative_prompt
+    return word(dataclasses.replace(request, prompt=prompt, negative_prompt=negative), seed, library)
 
 
 def _refiner(request: GenerateRequest, others: Mapping[str, StableDiffusion], sampling: Sampling) -> Refiner | None:
@@ -201,10 +198,8 @@ def infotext_of(job: Job, picture: Picture, origin: Origin) -> str:
 def _hires_told(hires: HiresPass | None, wording: Wording | None, origin: Origin) -> HiresPass | None:
     if hires is None:
         return None
-    prompts = (
-        {} if wording is None else {"prompt": wording.full_prompt, "negative_prompt": wording.full_negative_prompt}
-    )
-    return dataclasses.replace(hires, model=origin.hires_name or hires.model, **prompts)
+    prompt, negative = (wording.full_prompt, wording.full_negative_prompt) if wording else ("", "")
+    return dataclasses.replace(hires, model=origin.hires_name or hires.model, prompt=prompt, negative_prompt=negative)
 
 
 def warnings_of(job: Job) -> list[str]:

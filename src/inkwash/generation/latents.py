@@ -85,7 +85,7 @@ def redrawn(source: Source, like: Tensor) -> Tensor | None:
     """
     if source.mask is None:
         return None
-    share = F.adaptive_avg_pool2d(source.mask[None], like.shape[1:])[0].to(like.device)
+    share = F.adaptive_avg_pool2d(source.mask[None], (like.shape[1], like.shape[2]))[0].to(like.device)
     if source.soft is not None:
         return share
     half = (share >= 0.5).float()
@@ -106,7 +106,8 @@ def mixed_softly(old: Tensor, new: Tensor, redraw: Tensor, sigma: float, soft: S
     mean = mixed(old, new, share)
     power = soft.transition_contrast
     lengths = mixed(old.norm(dim=0, keepdim=True) ** power, new.norm(dim=0, keepdim=True) ** power, share)
-    return mean * (lengths ** (1 / power) / (mean.norm(dim=0, keepdim=True) + 1e-5))
+    wanted: Tensor = lengths ** (1 / power)
+    return mean * (wanted / (mean.norm(dim=0, keepdim=True) + 1e-5))
 
 
 def moved(old: Tensor, new: Tensor, redraw: Tensor | None, soft: SoftInpainting | None) -> Tensor | None:
@@ -119,7 +120,7 @@ def moved(old: Tensor, new: Tensor, redraw: Tensor | None, soft: SoftInpainting 
         return None
     distance = (new - old).norm(dim=0)
     threshold = max(soft.difference_threshold, 1e-6)
-    share = 1 / (1 + (threshold / distance.clamp(min=1e-6)) ** max(soft.difference_contrast, 1e-6))
+    share: Tensor = 1 / (1 + (threshold / distance.clamp(min=1e-6)) ** max(soft.difference_contrast, 1e-6))
     return share + (redraw[0] - share) * soft.mask_influence
 
 

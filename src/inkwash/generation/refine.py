@@ -86,7 +86,8 @@ def enlarge(model: StableDiffusion, latents: Tensor, plan: Enlarging) -> Run[Ten
         return cropped(enlarged(latents, (plan.cover[1] // side, plan.cover[0] // side), plan.upscaler), size)
     picture = as_image((yield Decode(model, latents)))
     large = as_tensor(resize(picture, plan.cover, resample=PICTURE_MODES[plan.upscaler]))
-    return (yield Encode(plan.model, cropped(large, (plan.size[1], plan.size[0]))))
+    again: Tensor = yield Encode(plan.model, cropped(large, (plan.size[1], plan.size[0])))
+    return again
 
 
 def second_pass(

@@ -8,7 +8,7 @@ from PIL import Image
 
 RADII = (256, 64, 16, 4)  # pixels; each finer blur overrules the coarser ones where it has something to say
 
-_Floats = NDArray[np.float32]
+_Floats = NDArray[np.floating]
 
 
 def fill(image: Image.Image, mask: Image.Image) -> Image.Image:
@@ -17,7 +17,7 @@ def fill(image: Image.Image, mask: Image.Image) -> Image.Image:
     Each radius gives a Gaussian average of the unmasked neighbours, laid over the coarser one with their density.
     """
     pixels = np.asarray(image.convert("RGB"), dtype=np.float32)
-    known = 1 - np.asarray(mask, dtype=np.float32)[..., None] / 255
+    known = np.float32(1) - np.asarray(mask, dtype=np.float32)[..., None] / np.float32(255)
     if not known.any():
         return image.convert("RGB")
     filled = np.broadcast_to((pixels * known).sum((0, 1)) / known.sum((0, 1)), pixels.shape)
