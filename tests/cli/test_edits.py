@@ -114,7 +114,8 @@ def test_refine_takes_everything_from_the_picture(engine: FakeEngine, folders: P
     request = asked(engine)
     assert (request.prompt, request.negative_prompt, request.seed, request.steps) == ("a cat", "dog", 8, 3)
     assert (request.sampler, request.model, request.noise_source) == ("Euler", "tiny", "NV")
-    assert request.init_image == PHOTO
+    assert request.init_image is not None
+    assert request.init_image.tobytes() == PHOTO.tobytes()
     assert (request.denoising_strength, request.width) == (0.0, None)
     assert request.hires == HiresPass(scale=1.5, denoising_strength=0.3, upscaler="Lanczos")
 

@@ -18,6 +18,7 @@ from inkwash.cli.doctor import doctor
 from inkwash.cli.edits import img2img, inpaint, outpaint, refine
 from inkwash.cli.inspect import inspect
 from inkwash.cli.models import models
+from inkwash.cli.sweeps import sweep, words
 from inkwash.cli.terminal import say, show_error
 from inkwash.cli.tokens import tokens
 from inkwash.cli.txt2img import txt2img
@@ -38,8 +39,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(no_args_is_help=True)(txt2img)
-for edit in (img2img, inpaint, outpaint, refine):
-    app.command(no_args_is_help=True)(edit)
+for drawing in (img2img, inpaint, outpaint, refine, sweep, words):
+    app.command(no_args_is_help=True)(drawing)
 app.command(no_args_is_help=True)(inspect)
 app.command(no_args_is_help=True)(tokens)
 app.command()(models)

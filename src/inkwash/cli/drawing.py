@@ -27,6 +27,8 @@ class Drawer(Protocol):
 
     def generate(self, request: GenerateRequest, progress: Progress | None = None) -> Result: ...
 
+    def generate_all(self, requests: Sequence[GenerateRequest], progress: Progress | None = None) -> list[Result]: ...
+
 
 class OpenEngine(Protocol):
     """How an engine is had: ``open_engine``, or a test's own."""
@@ -74,6 +76,26 @@ def drawn(order: Order, engine: Drawer) -> tuple[list[Saved], Result | None]:
             return saved, engine.generate(order.request, progress)
         except Cancelled:
             return saved, None
+
+
+def drawn_together(
+    order: Order, requests: Sequence[GenerateRequest], engine: Drawer
+) -> tuple[list[Saved], list[Result] | None]:
+    """``drawn`` for many requests, whose calls are shared where they may be; order: how they are saved."""
+    saved: list[Saved] = []
+    with Display() as display, stopping() as stop:
+
+        def progress(event: Event) -> None:
+            display.show(event)
+            _keep(event, order, None, saved)
+            if stop.is_set():
+                raise Cancelled()
+
+        try:
+            results = engine.generate_all(requests, progress)
+        except Cancelled:
+            return saved, None
+    return sorted(saved, key=lambda picture: picture.index), results
 
 
 def _keep(event: Event, order: Order, steps: StepPictures | None, saved: list[Saved]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from types import TracebackType
 
@@ -21,6 +23,9 @@ from inkwash.models.tiling import tiling
 from inkwash.runtime.device import Compute, choose
 from inkwash.runtime.memory import check_memory, memory_errors
 from inkwash.runtime.sharing import SharingCheck
+
+SIDE_BY_SIDE = 8
+"""Pictures of different requests drawn at once: enough for full calls, few enough for their latents to be light."""
 
 
 class Engine:
@@ -100,23 +105,53 @@ class Engine:
         start = time.perf_counter()
         tell: Progress = progress or (lambda event: None)
         with memory_errors(request):
-            model = self.model(request.model, request.vae, progress)
-            view = tiling if request.tiling else _as_it_is
-            others = {name: view(other) for name, other in self.others(request, progress).items()}
-            job = plan(request, view(model), self.library, others)
-            check_memory(job.request, memory_of(job, self._strict(job.request)), self.compute.device)
+            job = self._plan(request, progress)
             tell(started(job))
             finished = self._draw(job, self._origin(request), tell)
-        return Result(
-            images=[finish.image for finish in finished],
-            infotexts=[finish.infotext for finish in finished],
-            seeds=[picture.seed for picture in job.pictures],
-            subseeds=[picture.subseed for picture in job.pictures],
-            latents=torch.stack([finish.latents for finish in finished]),
-            request=job.request,
-            seconds=time.perf_counter() - start,
-            warnings=warnings_of(job),
-        )
+        return _result(job, finished, time.perf_counter() - start)
+
+    def generate_all(self, requests: Sequence[GenerateRequest], progress: Progress | None = None) -> list[Result]:
+        """Draw many requests, those of one model side by side, so that they share calls where they may.
+
+        Events count all pictures as if they were of one request.  Raises as ``generate`` does;
+        the first error ends all.
+        """
+        tell: Progress = progress or (lambda event: None)
+        total, results = sum(request.batch_size * request.batch_count for request in requests), []
+        for _, group in groupby(requests, key=_models_of):
+            start, jobs = time.perf_counter(), []
+            first = sum(len(result.images) for result in results)
+            for request in group:
+                job = self._plan(request, progress).among(first, total)
+                jobs.append((job, self._origin(request)))
+                first += len(job.pictures)
+            if not results:
+                tell(started(jobs[0][0]))
+            with memory_errors(jobs[0][0].request):
+                results += self._draw_together(jobs, tell, start)
+        return results
+
+    def _draw_together(self, jobs: Sequence[tuple[Job, Origin]], tell: Progress, start: float) -> list[Result]:
+        """Jobs of one model, ``SIDE_BY_SIDE`` pictures at a time."""
+        waiting = [
+            (job, picture, infotext_of(job, picture, origin)) for job, origin in jobs for picture in job.pictures
+        ]
+        finished: list[Finish] = []
+        for begin in range(0, len(waiting), SIDE_BY_SIDE):
+            loop = Loop(strict=self._strict(jobs[0][0].request), sharing=self.sharing)
+            few = waiting[begin : begin + SIDE_BY_SIDE]
+            finished += run_all(loop, [loop.add(draw(job, picture, text, tell)) for job, picture, text in few])
+        rest, seconds = iter(finished), time.perf_counter() - start
+        return [_result(job, [next(rest) for _ in job.pictures], seconds / len(jobs)) for job, _ in jobs]
+
+    def _plan(self, request: GenerateRequest, progress: Progress | None) -> Job:
+        """The request on its models, which are loaded.  Raises InkwashError."""
+        model = self.model(request.model, request.vae, progress)
+        view = tiling if request.tiling else _as_it_is
+        others = {name: view(other) for name, other in self.others(request, progress).items()}
+        job = plan(request, view(model), self.library, others)
+        check_memory(job.request, memory_of(job, self._strict(job.request)), self.compute.device)
+        return job
 
     def _draw(self, job: Job, origin: Origin, tell: Progress) -> list[Finish]:
         """Batches one after another, the pictures of a batch side by side."""
@@ -151,6 +186,25 @@ class Engine:
             return None
         entry = self.catalog.with_hash(self.catalog.find(name))
         return f"{entry.name} [{_short(entry)}]" if entry.sha256 else entry.name
+
+
+def _models_of(request: GenerateRequest) -> tuple[object, ...]:
+    """Requests that agree in this can share calls."""
+    hires = request.hires.model if request.hires else None
+    return request.model, request.vae, request.refiner, hires, request.tiling, request.strict
+
+
+def _result(job: Job, finished: Sequence[Finish], seconds: float) -> Result:
+    return Result(
+        images=[finish.image for finish in finished],
+        infotexts=[finish.infotext for finish in finished],
+        seeds=[picture.seed for picture in job.pictures],
+        subseeds=[picture.subseed for picture in job.pictures],
+        latents=torch.stack([finish.latents for finish in finished]),
+        request=job.request,
+        seconds=seconds,
+        warnings=warnings_of(job),
+    )
 
 
 def _as_it_is(model: StableDiffusion) -> StableDiffusion:
