@@ -33,6 +33,21 @@ def test_every_flag_of_txt2img_is_told(language: str) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("command", ["img2img", "inpaint", "outpaint", "refine", "sweep", "words"])
+def test_every_flag_of_the_other_drawing_commands_is_told(language: str, command: str) -> None:
+    text = page(language, "edit") + page(language, "txt2img")
+    assert f"./inkwash {command} " in text
+    assert {flag for flag in flags(command) - {"--help"} if f"`{flag}`" not in text} == set()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_upscaler_resize_mode_and_fill_is_told(language: str) -> None:
+    text = page(language, "edit") + page(language, "txt2img")
+    names = (*choices.UPSCALERS, *choices.RESIZE_MODES, *choices.INPAINTING_FILLS)
+    assert [name for name in names if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_every_sampler_and_schedule_is_told(language: str) -> None:
     listed = set(re.findall(r"[^,，、。.:：\n]+", page(language, "txt2img").replace("\n", " ")))
     listed = {name.strip() for name in listed}

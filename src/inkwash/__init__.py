@@ -17,18 +17,34 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from inkwash import checkpoint, core, diffusion, prompt
     from inkwash.core.errors import InkwashError
-    from inkwash.core.request import GenerateRequest, Result
+    from inkwash.core.request import GenerateRequest, HiresPass, Result, SoftInpainting
+    from inkwash.core.sources import inspect
     from inkwash.generation.engine import Engine
 
 _WHERE = {
     "Engine": "inkwash.generation.engine",
     "GenerateRequest": "inkwash.core.request",
+    "HiresPass": "inkwash.core.request",
     "InkwashError": "inkwash.core.errors",
     "Result": "inkwash.core.request",
+    "SoftInpainting": "inkwash.core.request",
+    "inspect": "inkwash.core.sources",
 }
 _FOLDERS = ("checkpoint", "core", "diffusion", "prompt")
 
-__all__ = ["Engine", "GenerateRequest", "InkwashError", "Result", "checkpoint", "core", "diffusion", "prompt"]
+__all__ = [
+    "Engine",
+    "GenerateRequest",
+    "HiresPass",
+    "InkwashError",
+    "Result",
+    "SoftInpainting",
+    "checkpoint",
+    "core",
+    "diffusion",
+    "inspect",
+    "prompt",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,7 @@ class FakeEngine:
     opened: tuple[Path | None, str | None, str | None] = (None, None, None)
     asked: GenerateRequest | None = None
     warnings: tuple[str, ...] = ()
+    all_asked: tuple[GenerateRequest, ...] = ()
 
     def __call__(self, models_dir: Path | None, device: str | None, dtype: str | None) -> FakeEngine:
         self.opened = (models_dir, device, dtype)
@@ -60,6 +61,20 @@ class FakeEngine:
             images=pictures, infotexts=texts, seeds=seeds, subseeds=seeds, latents=latents, request=settled,
             warnings=list(self.warnings),
         )  # fmt: skip
+
+    def generate_all(self, requests: Sequence[GenerateRequest], progress: Progress | None = None) -> list[Result]:
+        self.all_asked = tuple(requests)
+        assert progress is not None
+        results = []
+        for index, request in enumerate(requests):
+
+            def tell(event: Event, index: int = index) -> None:
+                if hasattr(event, "image"):
+                    event = dataclasses.replace(event, image=index, images=len(requests))
+                progress(event)
+
+            results.append(self.generate(request, tell))
+        return results
 
 
 @pytest.fixture

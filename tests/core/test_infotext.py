@@ -5,11 +5,21 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from inkwash.core import infotext, infotext_fields
-from inkwash.core.choices import EMPHASIS, NOISE_SOURCES, SAMPLERS, SCHEDULES
+from inkwash.core import infotext, infotext_edits, infotext_fields
+from inkwash.core.choices import (
+    EMPHASIS,
+    INPAINTING_FILLS,
+    NOISE_SOURCES,
+    RESIZE_MODES,
+    SAMPLERS,
+    SCHEDULES,
+    UPSCALERS,
+)
 from inkwash.core.errors import InvalidRequest
-from inkwash.core.request import GenerateRequest
+from inkwash.core.fingerprints import KEYS, fingerprint
+from inkwash.core.request import GenerateRequest, HiresPass, SoftInpainting
 
 # As A1111 1.10 writes it.
 A1111 = """photo of a (cat:1.2), best quality
@@ -147,11 +157,106 @@ def test_every_field_comes_back(request: GenerateRequest) -> None:
     assert infotext.to_request(infotext.parse(infotext.write(request, version="inkwash 0"))) == request
 
 
+ALL_EDITS = {
+    "Denoising strength": "0.5",
+    "Hires denoising strength": "0.5",
+    "Hires upscale": "2",
+    "Mask mode": "Inpaint not masked",
+    "Inpaint area": "Only masked",
+    "Soft inpainting enabled": "True",
+}
+
+
 def test_every_field_of_a_request_has_a_key() -> None:
     """Batch sizes are left out: a text is one picture's."""
     source = {field.name for field in dataclasses.fields(GenerateRequest)} - {"batch_size", "batch_count"}
+    source -= set(KEYS.values())  # pictures are named by hash; see test_sources
     written = {name for _, name, _ in infotext_fields.READ} | {"prompt", "negative_prompt", "sampler", "schedule"}
+    written |= set(infotext_edits.read(ALL_EDITS, lambda key, text: float(text), lambda key, text: int(text)))
     assert source - {"noise_source"} == written
+
+
+GREY = Image.new("L", (40, 24), 99)
+
+
+@st.composite
+def edits(draw: st.DrawFn) -> GenerateRequest:
+    """Any request for a picture from a picture, its pictures apart."""
+    masked, small = draw(st.booleans()), draw(st.booleans())
+    sized, refined = draw(st.booleans()), draw(st.booleans())
+    hires = HiresPass(
+        scale=2.0 if sized else draw(st.floats(1, 8)),
+        width=draw(sizes) if sized else 0,
+        height=draw(sizes) if sized else 0,
+        upscaler=draw(st.sampled_from(UPSCALERS)),
+        denoising_strength=draw(unit),
+        steps=draw(st.integers(0, 99)),
+        sampler=draw(st.none() | st.sampled_from(SAMPLERS)),
+        schedule=draw(st.none() | st.sampled_from(SCHEDULES)),
+        prompt=draw(st.text()),
+        negative_prompt=draw(st.text()),
+        model=draw(st.none() | names),
+    )
+    soft = SoftInpainting(schedule_bias=draw(unit), preservation_strength=draw(unit), mask_influence=draw(unit))
+    return GenerateRequest(
+        seed=1,
+        width=64,
+        height=64,
+        noise_source="CPU",
+        denoising_strength=draw(unit),
+        resize_mode=draw(st.sampled_from(RESIZE_MODES)),
+        exact_steps=draw(st.booleans()),
+        initial_noise_multiplier=draw(unit),
+        color_correction=draw(st.booleans()),
+        mask_invert=masked and draw(st.booleans()),
+        mask_blur=draw(unit) if masked else 4.0,
+        inpainting_fill=draw(st.sampled_from(INPAINTING_FILLS)) if masked else "original",
+        only_masked=masked and small,
+        only_masked_padding=draw(st.integers(0, 99)) if masked and small else 32,
+        soft_inpainting=soft if masked and draw(st.booleans()) else None,
+        hires=hires if draw(st.booleans()) else None,
+        refiner=draw(names) if refined else None,
+        refiner_switch_at=draw(unit) if refined else 0.8,
+        init_image=GREY,
+        mask=GREY if masked else None,
+    )
+
+
+@given(edits())
+def test_every_field_of_an_edit_comes_back(request: GenerateRequest) -> None:
+    parsed = infotext.parse(infotext.write(request, version="inkwash 0"))
+    assert infotext.to_request(parsed) == dataclasses.replace(request, init_image=None, mask=None)
+    assert parsed["Init image hash"] == fingerprint(GREY)
+    assert parsed.get("Mask hash") == (fingerprint(GREY) if request.mask is not None else None)
+
+
+def test_an_edit_is_written_with_a1111s_keys() -> None:
+    request = GenerateRequest(
+        seed=1, width=64, height=64, init_image=GREY, mask=GREY, only_masked=True, mask_invert=True, mask_blur=4.0,
+        inpainting_fill="fill", denoising_strength=0.5, refiner="r", refiner_switch_at=0.7,
+    )  # fmt: skip
+    text = infotext.write(request)
+    assert "Denoising strength: 0.5" in text
+    assert (
+        "Refiner: r, Refiner switch at: 0.7, Mask mode: Inpaint not masked, Mask blur: 4, Masked content: fill, "
+        "Inpaint area: Only masked, Masked area padding: 32"
+    ) in text
+
+
+HIRES_OF_A1111 = """a cat
+Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 1, Size: 512x512, Model: m, \
+Denoising strength: 0.7, Hires upscale: 1.5, Hires steps: 10, Hires upscaler: Latent (nearest-exact), \
+Hires prompt: "a cat, [dog:fox:1.5]", Refiner: sd_xl_refiner_1.0 [7440042bbd], Refiner switch at: 0.8"""
+
+
+def test_a1111s_hires_pass_is_read() -> None:
+    request = infotext.to_request(infotext.parse(HIRES_OF_A1111))
+    assert request.hires == HiresPass(
+        scale=1.5, denoising_strength=0.7, steps=10, upscaler="Latent (nearest-exact)", prompt="a cat, [dog:fox:1.5]"
+    )
+    assert (request.refiner, request.refiner_switch_at) == ("sd_xl_refiner_1.0 [7440042bbd]", 0.8)
+    assert request.denoising_strength == GenerateRequest().denoising_strength
+    assert infotext.to_request(infotext.parse(infotext.write(request))) == request
 
 
 @given(st.text())

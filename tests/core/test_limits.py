@@ -2,11 +2,12 @@ import dataclasses
 import math
 
 import pytest
+from PIL import Image
 
 from inkwash.core.choices import SAMPLERS, choose, nearest, split_sampler
 from inkwash.core.errors import InvalidRequest
 from inkwash.core.limits import Limits, check
-from inkwash.core.request import GenerateRequest
+from inkwash.core.request import GenerateRequest, HiresPass, SoftInpainting
 
 GOOD = GenerateRequest(prompt="a cat", width=512, height=512)
 
@@ -35,6 +36,13 @@ GOOD = GenerateRequest(prompt="a cat", width=512, height=512)
         ("sigmas", (1.0, 2.0), "14.6"),
         ("sigmas", (1.0,), "14.6"),
         ("sigmas", (math.inf, 1.0), "14.6"),
+        ("denoising_strength", 2.0, "denoising_strength"),
+        ("denoising_strength", -0.1, "denoising_strength"),
+        ("mask_blur", math.nan, "mask_blur"),
+        ("resize_mode", "croop", "crop and resize"),
+        ("inpainting_fill", "noise", "latent noise"),
+        ("refiner_switch_at", 1.5, "refiner_switch_at"),
+        ("init_image", "photo.png", "inkwash.core.images.load"),
         ("guidance_start", 1.0, None),
     ],
 )
@@ -44,9 +52,44 @@ def test_a_bad_field_is_named_with_a_remedy(field: str, value: object, remedy: s
         request = dataclasses.replace(request, guidance_end=0.5)
     with pytest.raises(InvalidRequest) as caught:
         check(request)
-    names = {"noise_source": "noise source"}
+    names = {"noise_source": "noise source", "resize_mode": "resize mode", "inpainting_fill": "masked content"}
     assert names.get(field, field) in caught.value.message
     assert (remedy or "") in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("hires", "words"),
+    [
+        (HiresPass(scale=0.5), "hires.scale"),
+        (HiresPass(scale=math.inf), "hires.scale"),
+        (HiresPass(denoising_strength=2), "hires.denoising_strength"),
+        (HiresPass(steps=-1), "hires.steps"),
+        (HiresPass(width=1001), "1000 or 1008"),
+        (HiresPass(upscaler="latnet"), "Latent"),
+        (HiresPass(sampler="Eulr"), "Euler"),
+        (HiresPass(schedule="Karas"), "Karras"),
+    ],
+)
+def test_a_bad_hires_pass_is_named_with_a_remedy(hires: HiresPass, words: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        check(dataclasses.replace(GOOD, hires=hires))
+    assert words in str(caught.value)
+
+
+def test_a_hires_pass_takes_its_proper_spelling() -> None:
+    checked = check(dataclasses.replace(GOOD, hires=HiresPass(sampler="euler a karras", upscaler="latent (NEAREST)")))
+    assert checked.hires == HiresPass(sampler="Euler a", schedule="Karras", upscaler="Latent (nearest)")
+
+
+def test_pictures_of_a_request_must_fit_together() -> None:
+    photo, mask = Image.new("RGB", (64, 48)), Image.new("L", (64, 40))
+    with pytest.raises(InvalidRequest, match="64x40, the picture 64x48"):
+        check(dataclasses.replace(GOOD, init_image=photo, mask=mask))
+    with pytest.raises(InvalidRequest, match="no picture"):
+        check(dataclasses.replace(GOOD, mask=mask))
+    soft = SoftInpainting(transition_contrast=0)
+    with pytest.raises(InvalidRequest, match="transition_contrast"):
+        check(dataclasses.replace(GOOD, init_image=photo, mask=photo, soft_inpainting=soft))
 
 
 def test_names_take_their_proper_spelling() -> None:

@@ -226,3 +226,22 @@ def test_networks_that_cannot_be_used_yet_are_named(engine: Engine) -> None:
     result = draw(engine, prompt="a cat <lora:style:0.8>")
     assert any("<lora:style>" in warning for warning in result.warnings)
     assert torch.equal(result.latents, draw(engine, prompt="a cat ").latents)
+
+
+def test_many_requests_are_drawn_together_and_equal_each_alone(engine: Engine) -> None:
+    """Of three models, one with a batch: the same bits, and events that count them all."""
+    changes: list[dict[str, object]] = [
+        {},
+        {"prompt": "a dog", "batch_size": 2},
+        {"model": "tiny-v", "sampler": "Heun"},
+        {"seed": 9},
+    ]
+    requests = [dataclasses.replace(REQUEST, **change) for change in changes]  # type: ignore[arg-type]
+    events: list[Event] = []
+    results = engine.generate_all(requests, events.append)
+    for request, result in zip(requests, results, strict=True):
+        assert torch.equal(result.latents, engine.generate(request).latents)
+    drawn = [event for event in events if isinstance(event, Drawn)]
+    assert sorted(event.image for event in drawn) == [0, 1, 2, 3, 4]
+    assert {event.images for event in drawn} == {5}
+    assert len([event for event in events if isinstance(event, Started)]) == 1

@@ -15,9 +15,11 @@ import typer
 
 from inkwash import __version__
 from inkwash.cli.doctor import doctor
+from inkwash.cli.edits import img2img, inpaint, outpaint, refine
 from inkwash.cli.inspect import inspect
 from inkwash.cli.models import models
 from inkwash.cli.serve import serve, webui
+from inkwash.cli.sweeps import sweep, words
 from inkwash.cli.terminal import say, show_error
 from inkwash.cli.tokens import tokens
 from inkwash.cli.txt2img import txt2img
@@ -40,6 +42,8 @@ app = typer.Typer(
 app.command(no_args_is_help=True)(txt2img)
 app.command()(webui)
 app.command()(serve)
+for drawing in (img2img, inpaint, outpaint, refine, sweep, words):
+    app.command(no_args_is_help=True)(drawing)
 app.command(no_args_is_help=True)(inspect)
 app.command(no_args_is_help=True)(tokens)
 app.command()(models)

@@ -7,11 +7,11 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
+from typing import Any, Protocol
 
 from inkwash.cli.display import Display
 from inkwash.cli.saving import Saved, Saver
@@ -26,6 +26,8 @@ class Drawer(Protocol):
     """The part of ``inkwash.Engine`` that is used here."""
 
     def generate(self, request: GenerateRequest, progress: Progress | None = None) -> Result: ...
+
+    def generate_all(self, requests: Sequence[GenerateRequest], progress: Progress | None = None) -> list[Result]: ...
 
 
 class OpenEngine(Protocol):
@@ -53,7 +55,14 @@ class Order:
 
 
 def draw(order: Order, engine: Drawer) -> int:
-    """Draw the order's pictures and return the exit status.  Raises InkwashError."""
+    """Draw the order's pictures, say where they are and return the exit status.  Raises InkwashError."""
+    saved, result = drawn(order, engine)
+    report(order, saved, result)
+    return 0 if result is not None else 130
+
+
+def drawn(order: Order, engine: Drawer) -> tuple[list[Saved], Result | None]:
+    """The finished pictures, each saved as soon as it was; None if the person stopped it.  Raises InkwashError."""
     saved: list[Saved] = []
     with order.saver.steps_folder(order.save_steps) as steps, Display() as display, stopping() as stop:
 
@@ -64,11 +73,29 @@ def draw(order: Order, engine: Drawer) -> int:
                 raise Cancelled()
 
         try:
-            result = engine.generate(order.request, progress)
+            return saved, engine.generate(order.request, progress)
         except Cancelled:
-            result = None
-    report(order, saved, result)
-    return 0 if result is not None else 130
+            return saved, None
+
+
+def drawn_together(
+    order: Order, requests: Sequence[GenerateRequest], engine: Drawer
+) -> tuple[list[Saved], list[Result] | None]:
+    """``drawn`` for many requests, whose calls are shared where they may be; order: how they are saved."""
+    saved: list[Saved] = []
+    with Display() as display, stopping() as stop:
+
+        def progress(event: Event) -> None:
+            display.show(event)
+            _keep(event, order, None, saved)
+            if stop.is_set():
+                raise Cancelled()
+
+        try:
+            results = engine.generate_all(requests, progress)
+        except Cancelled:
+            return saved, None
+    return sorted(saved, key=lambda picture: picture.index), results
 
 
 def _keep(event: Event, order: Order, steps: StepPictures | None, saved: list[Saved]) -> None:
@@ -104,6 +131,19 @@ def stopping() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
+def told(saved: Sequence[Saved], seconds: float, warnings: list[str], cancelled: bool) -> dict[str, Any]:
+    """What --json prints."""
+    return {
+        "files": [str(picture.path) for picture in saved],
+        "seeds": [picture.seed for picture in saved],
+        "infotexts": [picture.infotext for picture in saved],
+        "seconds": seconds,
+        "steps": [str(picture.steps) for picture in saved if picture.steps is not None],
+        "warnings": warnings,
+        "cancelled": cancelled,
+    }
+
+
 def report(order: Order, saved: list[Saved], result: Result | None) -> None:
     """Where the pictures are; with --json one object on standard output, nothing else."""
     saved = sorted(saved, key=lambda picture: picture.index)
@@ -111,15 +151,7 @@ def report(order: Order, saved: list[Saved], result: Result | None) -> None:
     for warning in result.warnings if result is not None else ():
         say(f"note: {harmless(warning)}")
     if order.as_json:
-        answer = {
-            "files": [str(picture.path) for picture in saved],
-            "seeds": [picture.seed for picture in saved],
-            "infotexts": [picture.infotext for picture in saved],
-            "seconds": seconds,
-            "steps": [str(picture.steps) for picture in saved if picture.steps is not None],
-            "warnings": list(result.warnings) if result is not None else [],
-            "cancelled": result is None,
-        }
+        answer = told(saved, seconds, list(result.warnings) if result is not None else [], result is None)
         print(json.dumps(answer, ensure_ascii=False))
         return
     for picture in saved:

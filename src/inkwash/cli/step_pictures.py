@@ -39,7 +39,7 @@ class StepPictures:
         if folder is None:
             files.make_folder(target)
             folder = target
-        if self.sigmas:
+        if len(self.sigmas) > 1:  # a picture at strength 0 has no steps
             images.save(plot(self.sigmas), folder / "schedule.png")
         if folder != target:
             folder.chmod(0o777 & ~files.umask())

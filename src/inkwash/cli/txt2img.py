@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,29 +10,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Argument, Option
 
+from inkwash.cli.flags import request_of
 from inkwash.core import files, limits, naming, settings
 from inkwash.core.choices import (
     DTYPES,
-    EMPHASIS,
-    NOISE_SOURCES,
     PICTURE_FORMATS,
     QUALITY,
     SAMPLERS,
     SCHEDULES,
+    UPSCALERS,
     choose,
 )
 from inkwash.core.errors import InvalidRequest
 from inkwash.core.parameters import help_of
-from inkwash.core.request import GenerateRequest
+from inkwash.core.request import GenerateRequest, HiresPass
 
 if TYPE_CHECKING:
+    from inkwash.cli.drawing import Drawer, Order
     from inkwash.cli.saving import Saver
 
-DEFAULT = GenerateRequest()
+DEFAULT, SECOND = GenerateRequest(), HiresPass()
 
 # Where a flag stands in --help.
 PICTURE, MODEL, NOISE = "Picture", "Model", "Seeds and noise"
-SAMPLING, GUIDANCE, OUTPUT = "Sampling", "Guidance", "Output"
+SAMPLING, GUIDANCE, HIRES, OUTPUT = "Sampling", "Guidance", "Second pass", "Output"
 
 
 def flag(panel: str, help: str, *names: str) -> Any:
@@ -92,6 +94,26 @@ def txt2img(
         bool, flag(GUIDANCE, help_of("ngms_all_steps"), "--ngms-all-steps")
     ] = DEFAULT.ngms_all_steps,
     skip_early_cfg: Annotated[float, flag(GUIDANCE, help_of("skip_early_cfg"))] = DEFAULT.skip_early_cfg,
+    hires: Annotated[
+        bool, flag(HIRES, "Draw on at twice the size (hires fix), or as the flags below say.", "--hires")
+    ] = False,
+    hires_scale: Annotated[float | None, flag(HIRES, "Times the first size; 2 unless a size is given.")] = None,
+    hires_width: Annotated[int, flag(HIRES, "Exact width; alone it keeps the proportions.")] = SECOND.width,
+    hires_height: Annotated[int, flag(HIRES, "Likewise, height.")] = SECOND.height,
+    hires_upscaler: Annotated[str, flag(HIRES, f"{', '.join(UPSCALERS)}.")] = SECOND.upscaler,
+    hires_strength: Annotated[
+        float, flag(HIRES, "0: only enlarge, 1: keep nothing of the first pass.")
+    ] = SECOND.denoising_strength,
+    hires_steps: Annotated[int, flag(HIRES, "0: as many as the first pass.")] = SECOND.steps,
+    hires_sampler: Annotated[str | None, flag(HIRES, "Default: the first pass's.")] = SECOND.sampler,
+    hires_schedule: Annotated[str | None, flag(HIRES, "Likewise.")] = SECOND.schedule,
+    hires_prompt: Annotated[str, flag(HIRES, "Likewise.")] = SECOND.prompt,
+    hires_negative: Annotated[str, flag(HIRES, "Likewise.")] = SECOND.negative_prompt,
+    hires_model: Annotated[str | None, flag(HIRES, "Likewise.")] = SECOND.model,
+    refiner: Annotated[str | None, flag(HIRES, "A checkpoint that takes over near the end.")] = DEFAULT.refiner,
+    refiner_switch_at: Annotated[
+        float, flag(HIRES, "... after this fraction of the steps.")
+    ] = DEFAULT.refiner_switch_at,
     out: Annotated[
         Path | None,
         flag(OUTPUT, "A folder, or a file ending in .png, .jpg or .webp.", "--out", "-o"),
@@ -106,63 +128,47 @@ def txt2img(
     as_json: Annotated[bool, flag(OUTPUT, "One JSON object: files, seeds, infotexts, seconds.", "--json")] = False,
 ) -> None:
     """Draw pictures from words."""
-    from inkwash.cli.drawing import Order, draw, open_engine  # rich and Pillow: not for --help
+    flags = dict(locals())  # before any other name: exactly the flags
+    raise typer.Exit(_drawn(context, request_of(flags), flags))
+
+
+def _drawn(context: typer.Context, request: GenerateRequest, flags: Mapping[str, Any]) -> int:
+    from inkwash.cli.drawing import draw  # rich and Pillow: not for --help
 
     here = settings.load()
-    request = GenerateRequest(
-        prompt=prompt,
-        negative_prompt=negative,
-        styles=tuple(style or ()),
-        model=model,
-        vae=vae,
-        clip_skip=clip_skip,
-        emphasis=choose("emphasis", emphasis, EMPHASIS),
-        width=width,
-        height=height,
-        batch_size=batch_size,
-        batch_count=batch_count,
-        seed=seed,
-        subseed=subseed,
-        subseed_strength=subseed_strength,
-        seed_resize_from_w=seed_resize_from_w,
-        seed_resize_from_h=seed_resize_from_h,
-        noise_source=choose("noise source", noise_source, NOISE_SOURCES),
-        ensd=ensd,
-        steps=steps,
-        sampler=sampler,
-        schedule=schedule,
-        sigmas=None if sigmas is None else numbers(sigmas),
-        sigma_min=sigma_min,
-        sigma_max=sigma_max,
-        rho=rho,
-        discard_penultimate_sigma=discard_penultimate_sigma,
-        eta=eta,
-        s_churn=s_churn,
-        s_tmin=s_tmin,
-        s_tmax=s_tmax,
-        s_noise=s_noise,
-        cfg_scale=cfg,
-        cfg_rescale=cfg_rescale,
-        guidance_start=guidance_start,
-        guidance_end=guidance_end,
-        ngms=ngms,
-        ngms_all_steps=ngms_all_steps,
-        skip_early_cfg=skip_early_cfg,
-        tiling=tiling,
-        strict=strict,
-    )
-    saver = saver_for(here, out, pattern, format, quality, datetime.now())
-    order = Order(limits.check(request, here.limits), saver, save_steps, as_json)
-    known_dtype = None if dtype is None else choose("dtype", dtype, DTYPES)
+    order = order_of(limits.check(request, here.limits), flags, here, "txt2img-images")
+    return draw(order, engine_of(context, flags, here))
+
+
+def order_of(request: GenerateRequest, flags: Mapping[str, Any], here: settings.Settings, folder: str) -> Order:
+    """request: checked.  folder: of the outputs, where pictures go if --out does not say.  Raises InkwashError."""
+    from inkwash.cli.drawing import Order
+
+    out, pattern, format, quality = (flags[name] for name in ("out", "pattern", "format", "quality"))
+    saver = saver_for(here, out, pattern, format, quality, datetime.now(), folder)
     files.check_folder(saver.folder)  # a read-only folder is told now, not after minutes of drawing
-    engine = (context.obj or open_engine)(models_dir or here.models_dir, device, known_dtype)
-    raise typer.Exit(draw(order, engine))
+    return Order(request, saver, flags["save_steps"], flags["as_json"])
+
+
+def engine_of(context: typer.Context, flags: Mapping[str, Any], here: settings.Settings) -> Drawer:
+    """The engine that the flags ask for.  Raises InvalidRequest."""
+    from inkwash.cli.drawing import open_engine
+
+    dtype = None if flags["dtype"] is None else choose("dtype", flags["dtype"], DTYPES)
+    opened: Drawer = (context.obj or open_engine)(flags["models_dir"] or here.models_dir, flags["device"], dtype)
+    return opened
 
 
 def saver_for(
-    here: settings.Settings, out: Path | None, pattern: str | None, format: str | None, quality: int, now: datetime
+    here: settings.Settings,
+    out: Path | None,
+    pattern: str | None,
+    format: str | None,
+    quality: int,
+    now: datetime,
+    kind: str = "txt2img-images",
 ) -> Saver:
-    """Where and how pictures are saved.  Raises InvalidRequest."""
+    """Where and how pictures are saved.  kind: the folder of the outputs they go to.  Raises InvalidRequest."""
     from inkwash.cli.saving import Saver
     from inkwash.core import images
 
@@ -180,13 +186,5 @@ def saver_for(
         if wanted not in (None, named):
             raise InvalidRequest(f"--out {out} and --format {wanted} contradict each other.", "Leave --format out.")
         return Saver(out.parent.absolute(), pattern, named, quality, now, name=out.name)
-    folder = out or here.outputs_dir / "txt2img-images" / f"{now:%Y-%m-%d}"
+    folder = out or here.outputs_dir / kind / f"{now:%Y-%m-%d}"
     return Saver(folder.absolute(), pattern, wanted or "png", quality, now)
-
-
-def numbers(text: str) -> tuple[float, ...]:
-    """Numbers between spaces or commas.  Raises InvalidRequest."""
-    try:
-        return tuple(float(part) for part in text.replace(",", " ").split())
-    except ValueError:
-        raise InvalidRequest(f"--sigmas {text!r} are not numbers.", 'For example --sigmas "14.6 7 3 1 0".') from None

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from importlib import import_module
 
-_MODULES = ("choices", "errors", "files", "images", "infotext", "limits", "naming", "progress", "request", "settings")
+_MODULES = (
+    "choices", "errors", "files", "fingerprints", "images", "infotext", "limits", "masks", "naming", "progress",
+    "request", "resizing", "settings", "sources",
+)  # fmt: skip
 
 
 def __getattr__(name: str) -> object:

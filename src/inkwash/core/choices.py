@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TypeVar, get_args
 
 from inkwash.core.errors import InvalidRequest
-from inkwash.core.request import Emphasis, NoiseSource
+from inkwash.core.request import Emphasis, InpaintingFill, NoiseSource, ResizeMode
 
 T = TypeVar("T", bound=str)
 
@@ -25,6 +25,14 @@ SCHEDULES = (
 )  # fmt: skip
 EMPHASIS: tuple[Emphasis, ...] = get_args(Emphasis)
 NOISE_SOURCES: tuple[NoiseSource, ...] = get_args(NoiseSource)
+INPAINTING_FILLS: tuple[InpaintingFill, ...] = get_args(InpaintingFill)
+RESIZE_MODES: tuple[ResizeMode, ...] = get_args(ResizeMode)
+LATENT_UPSCALERS = (
+    "Latent", "Latent (antialiased)", "Latent (bicubic)", "Latent (bicubic antialiased)", "Latent (nearest)",
+    "Latent (nearest-exact)",
+)  # fmt: skip
+PICTURE_UPSCALERS = ("Nearest", "Lanczos")
+UPSCALERS = LATENT_UPSCALERS + PICTURE_UPSCALERS
 DTYPES = ("float32", "bfloat16", "float16")
 PICTURE_FORMATS = ("png", "jpeg", "webp")
 QUALITY = 90  # of JPEG and WebP, 1..100

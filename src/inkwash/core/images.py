@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from PIL import Image, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from inkwash.core import files
 from inkwash.core.choices import QUALITY
@@ -18,6 +18,7 @@ from inkwash.core.errors import DamagedFile, InkwashError, InvalidRequest
 
 FORMATS = {"png": "PNG", "jpeg": "JPEG", "webp": "WEBP", "gif": "GIF"}
 SUFFIXES = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "gif": ".gif"}
+READABLE = (".png", ".jpg", ".jpeg", ".webp", ".gif")
 MAX_PIXELS = 2**28  # 16384 x 16384; more is refused before it is unpacked
 MAX_FILE = 2**30  # bytes
 MAX_TEXT = 2**20  # bytes of one unpacked text chunk
@@ -105,6 +106,21 @@ def _metadata(image: Image.Image, name: Path | str, max_pixels: int) -> Metadata
 
 def _texts(image: Image.Image) -> dict[str, str]:
     return {key: value for key, value in image.info.items() if isinstance(key, str) and isinstance(value, str)}
+
+
+def load(path: Path | str) -> Image.Image:
+    """The whole picture, the right way up (a camera may only note how it was held).  Raises InkwashError."""
+    read_metadata(path)  # refuses what is no picture, or too large, before pixels are unpacked
+    path = Path(path)
+    with _refusing_bombs(path), Image.open(path) as image:
+        image.load()
+        return ImageOps.exif_transpose(image)
+
+
+def infotext_of(image: Image.Image) -> str:
+    """The "parameters" text of a picture opened with Pillow, "" if there is none."""
+    text = image.info.get("parameters", "")
+    return text if isinstance(text, str) and text else _user_comment(image) or _comment(image)
 
 
 def grid(images: Sequence[Image.Image], columns: int | None = None) -> Image.Image:

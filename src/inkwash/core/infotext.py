@@ -83,7 +83,9 @@ def render(prompt: str, negative_prompt: str, pairs: Iterable[tuple[str, str]]) 
     return "\n".join(lines)
 
 
-SIZES = frozenset({"Size", "Seed resize from"})  # the keys whose WxH is meant as two numbers
+SIZES = frozenset(
+    {"Size", "Seed resize from", "Init image size", "Hires resize"}
+)  # the keys whose WxH is meant as two numbers
 
 
 def quote(value: str) -> str:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from inkwash.core import infotext_edits
 from inkwash.core.choices import split_sampler
 from inkwash.core.errors import InvalidRequest
 from inkwash.core.request import GenerateRequest
@@ -67,10 +68,13 @@ def pairs(
     if request.seed_resize_from_w > 0 and request.seed_resize_from_h > 0:
         found.append(("Seed resize from", _size(request.seed_resize_from_w, request.seed_resize_from_h)))
     found += [
+        *infotext_edits.strength(request),
         ("Clip skip", request.clip_skip if request.clip_skip > 1 else None),
         ("ENSD", request.ensd or None),
+        *infotext_edits.hashes(request),
         ("RNG", request.noise_source if request.noise_source != "GPU" else None),
         ("Tiling", request.tiling or None),
+        *infotext_edits.extras(request),
     ]
     for key, name in OPTIONAL:
         value = getattr(request, name)
@@ -99,6 +103,9 @@ def request(parsed: Mapping[str, str]) -> GenerateRequest:
     for key, name, read in READ:
         if key in parsed:
             fields[name] = _read(key, parsed[key], read)
+    fields |= infotext_edits.read(
+        parsed, lambda key, text: _read(key, text, _number), lambda key, text: _read(key, text, int)
+    )
     if "model" not in fields and "Model hash" in parsed:
         fields["model"] = parsed["Model hash"]
     return GenerateRequest(**fields)
@@ -161,6 +168,15 @@ READ: tuple[tuple[str, str, Callable[[str], object]], ...] = (
     ("Sigmas", "sigmas", _numbers),
     ("Styles", "styles", _names),
     ("Strict", "strict", _boolean),
+    ("Resize mode", "resize_mode", str),
+    ("Exact steps", "exact_steps", _boolean),
+    ("Noise multiplier", "initial_noise_multiplier", _number),
+    ("Color correction", "color_correction", _boolean),
+    ("Mask blur", "mask_blur", _number),
+    ("Masked content", "inpainting_fill", str),
+    ("Masked area padding", "only_masked_padding", int),
+    ("Refiner", "refiner", str),
+    ("Refiner switch at", "refiner_switch_at", _number),
 )
 
 

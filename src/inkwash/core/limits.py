@@ -6,9 +6,19 @@ import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from inkwash.core.choices import EMPHASIS, NOISE_SOURCES, SAMPLERS, SCHEDULES, choose, split_sampler
+from inkwash.core.choices import (
+    EMPHASIS,
+    INPAINTING_FILLS,
+    NOISE_SOURCES,
+    RESIZE_MODES,
+    SAMPLERS,
+    SCHEDULES,
+    UPSCALERS,
+    choose,
+    split_sampler,
+)
 from inkwash.core.errors import InvalidRequest
-from inkwash.core.request import GenerateRequest
+from inkwash.core.request import GenerateRequest, HiresPass, SoftInpainting
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,20 @@ RANGES: tuple[tuple[str, float | None, float | None], ...] = (
     ("sigma_min", 0, None),
     ("sigma_max", 0, None),
     ("rho", 0, 1000),
+    ("denoising_strength", 0, 1),
+    ("initial_noise_multiplier", 0, 10),
+    ("mask_blur", 0, 256),
+    ("only_masked_padding", 0, 4096),
+    ("refiner_switch_at", 0, 1),
+)
+HIRES_RANGES: tuple[tuple[str, float, float], ...] = (("scale", 1, 16), ("denoising_strength", 0, 1))
+SOFT_RANGES: tuple[tuple[str, float, float], ...] = (
+    ("schedule_bias", 0, 8),
+    ("preservation_strength", 0, 8),
+    ("transition_contrast", 1, 32),
+    ("mask_influence", 0, 1),
+    ("difference_threshold", 0, 8),
+    ("difference_contrast", 0, 8),
 )
 UNBOUNDED = ("s_tmax",)  # may be infinite
 
@@ -64,6 +88,9 @@ def check(request: GenerateRequest, limits: Limits | None = None) -> GenerateReq
     ):
         _check_range(field, getattr(request, field), lowest, highest)
     _check_pairs(request)
+    _check_sources(request)
+    if request.soft_inpainting is not None:
+        _check_soft(request.soft_inpainting)
     sampler, schedule = split_sampler(request.sampler, request.schedule)
     return replace(
         request,
@@ -71,6 +98,55 @@ def check(request: GenerateRequest, limits: Limits | None = None) -> GenerateReq
         schedule=choose("schedule", schedule, SCHEDULES),
         emphasis=choose("emphasis", request.emphasis, EMPHASIS),
         noise_source=choose("noise source", request.noise_source, NOISE_SOURCES),
+        inpainting_fill=choose("masked content", request.inpainting_fill, INPAINTING_FILLS),
+        resize_mode=choose("resize mode", request.resize_mode, RESIZE_MODES),
+        hires=request.hires and _checked_hires(request.hires, limits),
+    )
+
+
+def _check_sources(request: GenerateRequest) -> None:
+    """The pictures a request starts from: that they are pictures, and of one size."""
+    for field in ("init_image", "mask", "depth"):
+        value = getattr(request, field)
+        if value is not None and not hasattr(value, "getbands"):  # Pillow's; importing it here would cost its time
+            raise InvalidRequest(
+                f"{field} is a {type(value).__name__}, not a picture.", "Open it with inkwash.core.images.load(path)."
+            )
+    first = request.init_image
+    for field, needs_mask in (("only_masked", request.only_masked), ("soft_inpainting", request.soft_inpainting)):
+        if needs_mask and request.mask is None:
+            raise InvalidRequest(f"{field} is set, but there is no mask.", "Give a mask, or leave it off.")
+    for field in ("mask", "depth"):
+        other = getattr(request, field)
+        if other is None:
+            continue
+        if first is None and field == "mask":
+            raise InvalidRequest("There is a mask, but no picture to redraw.", "Give init_image as well.")
+        if first is not None and other.size != first.size:
+            sizes = f"{other.size[0]}x{other.size[1]}, the picture {first.size[0]}x{first.size[1]}"
+            raise InvalidRequest(f"The {field} is {sizes}.", f"Give a {field} of the picture's size.")
+
+
+def _check_soft(soft: SoftInpainting) -> None:
+    for field, lowest, highest in SOFT_RANGES:
+        _check_range(f"soft_inpainting.{field}", getattr(soft, field), lowest, highest)
+
+
+def _checked_hires(hires: HiresPass, limits: Limits) -> HiresPass:
+    for field, lowest, highest in (*HIRES_RANGES, ("steps", 0, limits.steps)):
+        _check_range(f"hires.{field}", getattr(hires, field), lowest, highest)
+    for field in ("width", "height"):
+        if getattr(hires, field):
+            _check_side(f"hires.{field}", getattr(hires, field), limits)
+    sampler, schedule = hires.sampler, hires.schedule
+    if sampler is not None:
+        sampler, found = split_sampler(sampler, schedule or "Automatic")
+        sampler, schedule = choose("sampler", sampler, SAMPLERS), schedule if found == "Automatic" else found
+    return replace(
+        hires,
+        sampler=sampler,
+        schedule=None if schedule is None else choose("schedule", schedule, SCHEDULES),
+        upscaler=choose("upscaler", hires.upscaler, UPSCALERS),
     )
 
 

@@ -12,6 +12,44 @@ if TYPE_CHECKING:
 
 Emphasis = Literal["Original", "No norm", "Ignore", "None"]
 NoiseSource = Literal["CPU", "GPU", "NV"]
+InpaintingFill = Literal["fill", "original", "latent noise", "latent nothing"]
+ResizeMode = Literal["just resize", "crop and resize", "resize and fill", "latent"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HiresPass:
+    """The second pass of "hires fix": the finished first pass is enlarged, noised again and drawn on.
+
+    What is empty, 0 or None is as in the first pass.  width, height: pixels; one alone keeps the proportions, both
+    cover the size and cut what stands over.  upscaler: a name of ``inkwash.core.choices.UPSCALERS``.
+    """
+
+    scale: float = 2.0  # of the first pass's size, unless width or height is given
+    width: int = 0
+    height: int = 0
+    upscaler: str = "Latent"
+    denoising_strength: float = 0.5
+    steps: int = 0
+    sampler: str | None = None
+    schedule: str | None = None
+    prompt: str = ""
+    negative_prompt: str = ""
+    model: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoftInpainting:
+    """How a grey mask mixes old and new: A1111's "soft inpainting", with its names and defaults.
+
+    The share of the new picture is mask ** (preservation_strength * sigma ** schedule_bias).
+    """
+
+    schedule_bias: float = 1.0  # above 1: the old picture leads early, the new one late
+    preservation_strength: float = 0.5  # of the old picture's share
+    transition_contrast: float = 4.0  # above 1: mixed latents keep the contrast of the stronger one
+    mask_influence: float = 0.0  # how much the mask, beside the difference, decides what is pasted
+    difference_threshold: float = 0.5  # how far latents must have moved for a place to count as new
+    difference_contrast: float = 2.0  # how sharply
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +103,26 @@ class GenerateRequest:
     ngms: float = 0.0  # "negative guidance minimum sigma": below it every other step drops the unconditional row
     ngms_all_steps: bool = False
     skip_early_cfg: float = 0.0  # fraction of the first steps drawn without guidance
+
+    init_image: Image | None = None  # the picture to start from; None: from noise alone
+    resize_mode: ResizeMode = "just resize"  # how init_image (and mask) is fitted to width x height
+    denoising_strength: float | None = 0.75  # 0 returns init_image, 1 keeps nothing of it; None: 0.75
+    exact_steps: bool = False  # draw exactly ``steps`` steps, not the share of them the strength leaves
+    initial_noise_multiplier: float = 1.0  # on the noise laid over init_image
+    color_correction: bool = False  # give the result init_image's colours
+    depth: Image | None = None  # for depth models: grey, near is bright, of init_image's size
+
+    mask: Image | None = None  # of init_image's size: white is redrawn, black comes back bit for bit
+    mask_invert: bool = False
+    mask_blur: float = 4.0  # pixels over which the redrawn fades in, inside the mask
+    inpainting_fill: InpaintingFill = "original"  # what the masked part starts from
+    only_masked: bool = False  # draw only the mask's surroundings, at full size, and paste them back
+    only_masked_padding: int = 32  # pixels of surroundings
+    soft_inpainting: SoftInpainting | None = None
+
+    hires: HiresPass | None = None
+    refiner: str | None = None  # a model that takes over ...
+    refiner_switch_at: float = 0.8  # ... after this fraction of the steps
 
     tiling: bool = False  # edges wrap around, for textures
     strict: bool | None = None  # bit-identical however pictures are grouped; None: True on CPUs, False on GPUs

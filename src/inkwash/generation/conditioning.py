@@ -55,17 +55,23 @@ class TextSettings:
 
 
 def encode_prompt(
-    model: StableDiffusion, prompt: str, calls: int, settings: TextSettings, compose: bool
+    model: StableDiffusion,
+    prompt: str,
+    calls: int,
+    settings: TextSettings,
+    compose: bool,
+    hires_calls: int | None = None,
 ) -> Run[Conditioning]:
-    """calls: how many U-Net calls the pass makes, which is what prompt editing counts.
+    """calls: how many U-Net calls the (first) pass makes, which is what prompt editing counts.
 
-    compose: split at AND, as positive prompts are; a negative prompt is one text.
+    compose: split at AND, as positive prompts are; a negative prompt is one text.  hires_calls: those of the hires
+    pass, whose conditioning is then returned.
     """
     sides = parse_compositions(prompt) if compose else [(prompt, 1.0)]
     parts = []
     for text, weight in sides:
         texts = []
-        for last, wording in schedule(text, calls):
+        for last, wording in schedule(text, calls, hires_calls):
             encoded = yield from encode_text(model, wording, settings)
             texts.append((last, encoded if compose else as_negative(model, prompt, encoded)))
         parts.append(Part(weight, tuple(texts)))

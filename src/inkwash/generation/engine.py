@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from types import TracebackType
 
@@ -90,36 +92,66 @@ class Engine:
         Raises InkwashError for whatever a person can mend; Cancelled when ``progress`` raised it (pictures finished
         by then were handed out as ``Drawn`` events).
         """
-        session = Session(self)
-        session.add(request, progress)
-        while True:
-            for ended in session.step():
-                result: Result = ended.result()
-                return result
+        return self.generate_all([request], progress)[0]
+
+    def generate_all(self, requests: Sequence[GenerateRequest], progress: Progress | None = None) -> list[Result]:
+        """Draw many requests, those of one model side by side, so that they share calls where they may.
+
+        Events count all pictures as if they were of one request.  Raises as ``generate`` does; the first error ends
+        all.
+        """
+        total, first, results = sum(request.batch_size * request.batch_count for request in requests), 0, []
+        for _, group in groupby(requests, key=_models_of):
+            session, tickets = Session(self), []
+            for request in group:
+                tickets.append(session.take(self.work(request, progress, among=(first, total))))
+                first += request.batch_size * request.batch_count
+            results += _all_of(session, tickets)
+        return results
 
     def work(
-        self, request: GenerateRequest, progress: Progress | None = None, view: View | None = None
-    ) -> Work:  # fmt: skip
+        self,
+        request: GenerateRequest,
+        progress: Progress | None = None,
+        view: View | None = None,
+        among: tuple[int, int] | None = None,
+    ) -> Work:
         """The runs of a request, none begun; loads its model.  view: of the model, to draw with.
+
+        among: (first, total) of its pictures among those of several requests that are told of as one.
 
         Raises as ``generate`` does.
         """
         start = time.perf_counter()
         tell: Progress = progress or (lambda event: None)
         with memory_errors(request):
-            model = self.model(request.model, request.vae, progress)
-            model = tiling(model) if request.tiling else model
-            job = plan(request, view(model) if view else model, self.library)
-            strict = self._strict(job.request)
-            check_memory(job.request, memory_of(job, strict), self.compute.device)
-            tell(started(job))
-            origin = self._origin(request)
+            job = self._plan(request, progress, view)
+            if among is not None:
+                job = job.among(*among)
+            if among is None or among[0] == 0:
+                tell(started(job))
+            origin, strict = self._origin(request), self._strict(job.request)
         batches = (
             [draw(job, picture, infotext_of(job, picture, origin), tell) for picture in batch]
             for batch in job.batches()
         )
         warnings = warnings_of(job)
         return Work(job.request, batches, lambda values: _result(job, values, warnings, start), strict, warnings)
+
+    def _plan(self, request: GenerateRequest, progress: Progress | None, view: View | None) -> Job:
+        """The request on its models, which are loaded.  Raises InkwashError."""
+        others = self._others(request, progress)
+        model = self.model(request.model, request.vae, progress)
+        if request.tiling:
+            model, others = tiling(model), {name: tiling(other) for name, other in others.items()}
+        job = plan(request, view(model) if view else model, self.library, others)
+        check_memory(job.request, memory_of(job, self._strict(job.request)), self.compute.device)
+        return job
+
+    def _others(self, request: GenerateRequest, progress: Progress | None) -> dict[str, StableDiffusion]:
+        """The hires and refiner models of a request, by name.  Raises as ``model`` does."""
+        names = {name for name in (request.refiner, request.hires and request.hires.model) if name}
+        return {name: self.model(name, request.vae, progress) for name in sorted(names)}
 
     @property
     def current(self) -> StableDiffusion | None:
@@ -146,7 +178,36 @@ class Engine:
         entry = self.catalog.with_hash(self.catalog.find(request.model))
         vae = self.catalog.vae_of(entry, request.vae)
         vae = self.catalog.with_hash(vae) if vae else None
-        return Origin(entry.name, _short(entry), vae.path.name if vae else None, _short(vae) if vae else None)
+        hires, refiner = request.hires.model if request.hires else None, request.refiner
+        return Origin(
+            entry.name,
+            _short(entry),
+            vae.path.name if vae else None,
+            _short(vae) if vae else None,
+            hires_name=self._titled(hires),
+            refiner_name=self._titled(refiner),
+        )
+
+    def _titled(self, name: str | None) -> str | None:
+        """A1111's way to name a second model: "name [hash]"."""
+        if not name:
+            return None
+        entry = self.catalog.with_hash(self.catalog.find(name))
+        return f"{entry.name} [{_short(entry)}]" if entry.sha256 else entry.name
+
+
+def _models_of(request: GenerateRequest) -> tuple[object, ...]:
+    """Requests that agree in this can share calls."""
+    hires = request.hires.model if request.hires else None
+    return request.model, request.vae, request.refiner, hires, request.tiling, request.strict
+
+
+def _all_of(session: Session, tickets: Sequence[int]) -> list[Result]:
+    """Step the session until all of these are finished.  Raises the first error."""
+    results: dict[int, Result] = {}
+    while len(results) < len(tickets):
+        results |= {ended.ticket: ended.result() for ended in session.step()}
+    return [results[ticket] for ticket in tickets]
 
 
 def _short(entry: Entry) -> str | None:

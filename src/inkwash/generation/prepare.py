@@ -8,8 +8,10 @@ from collections.abc import Mapping
 
 import torch
 
+from inkwash.core.errors import InvalidRequest
 from inkwash.core.limits import Limits, check
 from inkwash.core.request import GenerateRequest
+from inkwash.core.resizing import whole_eighths
 from inkwash.diffusion import Sampler, resolve, resolve_schedule
 from inkwash.diffusion.guidance import Guidance
 from inkwash.diffusion.noise_schedule import NoiseSchedule
@@ -22,17 +24,35 @@ def settle(request: GenerateRequest, native_size: int, limits: Limits | None = N
     Raises InvalidRequest naming the first field that cannot be drawn.
     """
     sampler, schedule = resolve(request.sampler)
+    width, height = _size(request, native_size)
     settled = dataclasses.replace(
         request,
-        width=request.width or native_size,
-        height=request.height or native_size,
+        width=width,
+        height=height,
         seed=_drawn(request.seed),
         subseed=_drawn(request.subseed) if request.subseed_strength > 0 else request.subseed,
         sampler=sampler.name,
         schedule=schedule.name if schedule and request.schedule == "Automatic" else request.schedule,
         steps=len(request.sigmas) - 1 if request.sigmas else request.steps,
+        denoising_strength=STRENGTH if request.denoising_strength is None else request.denoising_strength,
     )
     return check(settled, limits)
+
+
+STRENGTH = 0.75
+"""A1111's denoising strength, where a request leaves it open."""
+
+
+def _size(request: GenerateRequest, native_size: int) -> tuple[int, int]:
+    """Pixels of the first pass: as asked, else the picture's own, else the model's."""
+    width, height, image = request.width, request.height, request.init_image
+    if image is None or request.only_masked or not hasattr(image, "getbands"):  # limits will say what is wrong with it
+        return width or native_size, height or native_size
+    if width is None and height is None:
+        return whole_eighths(image.size)
+    own = image.size
+    wide, high = whole_eighths((round((height or 0) * own[0] / own[1]), round((width or 0) * own[1] / own[0])))
+    return width or wide, height or high
 
 
 def _drawn(seed: int) -> int:
@@ -41,10 +61,19 @@ def _drawn(seed: int) -> int:
 
 
 def sampling_of(request: GenerateRequest, noise_schedule: NoiseSchedule) -> Sampling:
-    """request: settled.  The sampler with its sigmas, options and guidance."""
+    """request: settled.  The sampler with its sigmas, options and guidance; of a picture, the tail of the schedule."""
     sampler, _ = resolve(request.sampler)
-    sigmas = sigmas_of(request, sampler, noise_schedule)
-    steps = len(sigmas) - 1
+    if request.init_image is None or request.sigmas is not None:
+        sigmas = whole = sigmas_of(request, sampler, noise_schedule)
+        if request.init_image is not None and request.denoising_strength == 0:
+            sigmas = sigmas[-1:]
+    else:
+        whole, sigmas = tail_of(request, sampler, noise_schedule)
+    return sampling_on(request, sampler, sigmas, whole)
+
+
+def sampling_on(request: GenerateRequest, sampler: Sampler, sigmas: torch.Tensor, whole: torch.Tensor) -> Sampling:
+    """whole: the schedule that ``sigmas`` is the tail of."""
     return Sampling(
         sampler=sampler,
         sigmas=sigmas,
@@ -58,8 +87,37 @@ def sampling_of(request: GenerateRequest, noise_schedule: NoiseSchedule) -> Samp
             ngms_all=request.ngms_all_steps,
             skip_early=request.skip_early_cfg,
         ),
-        calls=sampler.calls(steps),
+        calls=sampler.calls(len(sigmas) - 1),
+        edits=sampler.calls(request.steps if request.init_image is not None else len(sigmas) - 1),
+        whole=whole,
     )
+
+
+MOST_LEVELS = 100_000
+"""Noise levels of a schedule of which only the tail is drawn."""
+
+
+def tail_of(
+    request: GenerateRequest, sampler: Sampler, noise_schedule: NoiseSchedule
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The whole schedule, and the part of it that ``denoising_strength`` leaves to draw, as A1111 counts.
+
+    int(strength * steps) + 1 steps; with ``exact_steps`` exactly ``steps``, of a longer schedule.  Strength 0: none,
+    a single sigma; 1: all.
+    """
+    strength, wanted = request.denoising_strength or 0.0, request.steps
+    capped = min(strength, 0.999)
+    steps = int(wanted / capped) if request.exact_steps and 0 < strength < 1 else wanted
+    if steps > MOST_LEVELS:
+        raise InvalidRequest(
+            f"{wanted} steps at a denoising strength of {strength} are the tail of a schedule of {steps}.",
+            "Take a higher strength, 0 to change nothing, or leave exact steps off.",
+        )
+    whole = sigmas_of(dataclasses.replace(request, steps=steps), sampler, noise_schedule)
+    if strength == 1:
+        return whole, whole
+    drawn = (wanted if request.exact_steps else int(capped * steps) + 1) if strength else 0
+    return whole, whole[max(0, len(whole) - 1 - drawn) :]
 
 
 def options_of(request: GenerateRequest, sampler: Sampler) -> Mapping[str, float]:

@@ -7,18 +7,32 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
 
-import torch
 from torch import Tensor
 
+from inkwash.core.request import SoftInpainting
 from inkwash.diffusion import Prediction, Sampler
 from inkwash.diffusion.guidance import Guidance
 from inkwash.diffusion.noise import Noise, PictureNoise
 from inkwash.generation.conditioning import Conditioning, TextSettings, encode_prompt, row
-from inkwash.generation.run import Denoise, Encode, Run
+from inkwash.generation.latents import (
+    MASKED_CHANNELS,
+    Source,
+    concat_of,
+    encoded,
+    mixed,
+    mixed_softly,
+    moved,
+    redrawn,
+)
+from inkwash.generation.run import Denoise, Run
 from inkwash.models.stable_diffusion import StableDiffusion
 
 Watch = Callable[[int, Tensor, float, Tensor], None]
 """Told after every U-Net call of a picture: 0-based call, x (4, h, w), sigma, guided denoised (4, h, w)."""
+
+
+Ask = Callable[[Tensor, float, int], Run[Prediction]]
+"""What is seen in x at sigma by the call of that number, whoever looks: a model, two in turn, one behind a mask."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +40,38 @@ class Sampling:
     """Everything that decides how one picture is sampled, beside its text and its noise."""
 
     sampler: Sampler
-    sigmas: Tensor  # (n + 1,) descending
+    sigmas: Tensor  # (n + 1,) descending; a single one if nothing is to be drawn
     options: Mapping[str, float]  # the sampler's keyword options
     guidance: Guidance
-    calls: int  # what prompt editing and guidance intervals count: steps, or twice that for second-order samplers
+    calls: int  # what guidance intervals count: steps, or twice that for second-order samplers
+    edits: int = 0  # what prompt editing counts, in A1111 those of the whole schedule; 0: ``calls``
+    hires_edits: int | None = None  # of a hires pass: its calls; ``edits`` are the first pass's
+    whole: Tensor | None = None  # the schedule ``sigmas`` is the tail of
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What is to be drawn, in words."""
+
+    prompt: str
+    negative_prompt: str
+    text: TextSettings
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """latents: (4, h, w).  moved: (h, w) in 0..1, where soft inpainting made another picture of it."""
+
+    latents: Tensor
+    moved: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Refiner:
+    """A model that takes over from call number ``call``."""
+
+    model: StableDiffusion
+    call: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,15 +90,93 @@ def txt2img(
     sampling: Sampling,
     noise: PictureNoise,
     watch: Watch,
+    refiner: Refiner | None = None,
 ) -> Run[Tensor]:
     """Noise -> latents (4, h, w) float32 in the U-Net's space."""
-    cond = yield from encode_prompt(model, prompt, sampling.calls, text, compose=True)
-    uncond = yield from encode_prompt(model, negative_prompt, sampling.calls, text, compose=False)
     unit = noise.initial()
-    concat = (yield from nothing_masked(model, unit)) if model.spec.unet.in_channels == 9 else None
-    x = start(unit, sampling)
-    x = yield from sample(model, x, Texts(cond, uncond), concat, sampling, noise, watch)
+    wishes = Wishes(prompt, negative_prompt, text)
+    ask = yield from asking(model, wishes, sampling, None, unit, refiner)
+    x = yield from drive(start(unit, sampling), sampling, noise, watch, ask)
     return finish(x, sampling)
+
+
+def img2img(
+    model: StableDiffusion,
+    wishes: Wishes,
+    sampling: Sampling,
+    source: Source,
+    noise: PictureNoise,
+    watch: Watch,
+    refiner: Refiner | None = None,
+) -> Run[Drawing]:
+    """A picture, noised to sigmas[0] -> latents (4, h, w); with a mask, inpainting; with a depth model, depth2img.
+
+    Strength 1 begins with noise alone, exactly as ``txt2img`` does; strength 0 returns the picture's own latents.
+    """
+    original = yield from encoded(model, source, noise.initial())
+    latents = yield from draw_over(original, model, wishes, sampling, source, source.strength, noise, watch, refiner)
+    return Drawing(latents, moved(original, latents, redrawn(source, latents), source.soft))
+
+
+def draw_over(
+    original: Tensor,
+    model: StableDiffusion,
+    wishes: Wishes,
+    sampling: Sampling,
+    source: Source | None,
+    strength: float,
+    noise: PictureNoise,
+    watch: Watch,
+    refiner: Refiner | None,
+) -> Run[Tensor]:
+    """``original`` latents, noised and drawn anew.  source: for masks and what the U-Net sees beside x."""
+    if len(sampling.sigmas) < 2:
+        return original
+    unit = noise.initial() * (source.noise_multiplier if source else 1.0)
+    ask = yield from asking(model, wishes, sampling, source, unit, refiner)
+    x = start(unit, sampling) if strength == 1 else original + unit * float(sampling.sigmas[0])
+    redraw = redrawn(source, unit) if source is not None and model.spec.unet.in_channels != MASKED_CHANNELS else None
+    if source is None or redraw is None:
+        return finish((yield from drive(x, sampling, noise, watch, ask)), sampling)
+    ask = behind(ask, original, redraw, source.soft)
+    latents = finish((yield from drive(x, sampling, noise, watch, ask)), sampling)
+    return latents if source.soft else mixed(original, latents, redraw)
+
+
+def asking(
+    model: StableDiffusion,
+    wishes: Wishes,
+    sampling: Sampling,
+    source: Source | None,
+    like: Tensor,
+    refiner: Refiner | None,
+) -> Run[Ask]:
+    """Everything this model must know before the first step; the same of the refiner, which takes over later."""
+    edits, hires = sampling.edits or sampling.calls, sampling.hires_edits
+    cond = yield from encode_prompt(model, wishes.prompt, edits, wishes.text, compose=True, hires_calls=hires)
+    uncond = yield from encode_prompt(
+        model, wishes.negative_prompt, edits, wishes.text, compose=False, hires_calls=hires
+    )
+    concat = yield from concat_of(model, source, like)
+    texts = Texts(cond, uncond)
+    ask: Ask = lambda x, sigma, call: predict(model, x, sigma, texts, concat, sampling, call)  # noqa: E731
+    if refiner is None:
+        return ask
+    later = yield from asking(refiner.model, wishes, sampling, source, like, None)
+    return lambda x, sigma, call: (ask if call < refiner.call else later)(x, sigma, call)
+
+
+def behind(ask: Ask, original: Tensor, redraw: Tensor, soft: SoftInpainting | None) -> Ask:
+    """Inpainting with any model: after each call, what the mask leaves alone is put back into the prediction."""
+
+    def blended(x: Tensor, sigma: float, call: int) -> Run[Prediction]:
+        prediction = yield from ask(x, sigma, call)
+        new = prediction.denoised
+        if soft is None:
+            return Prediction(mixed(original, new, redraw), prediction.uncond)
+        return Prediction(mixed_softly(original, new, redraw, sigma, soft), prediction.uncond)
+
+    return blended
 
 
 def start(unit: Tensor, sampling: Sampling) -> Tensor:
@@ -71,20 +191,12 @@ def finish(x: Tensor, sampling: Sampling) -> Tensor:
     return x / math.sqrt(1 + sigma**2) if sampling.sampler.vp else x
 
 
-def sample(
-    model: StableDiffusion,
-    x: Tensor,
-    texts: Texts,
-    concat: Tensor | None,
-    sampling: Sampling,
-    noise: PictureNoise,
-    watch: Watch,
-) -> Run[Tensor]:
-    """Drive a sampler from sigmas[0] to sigmas[-1]: it names x and sigma and is sent what the model sees there."""
+def drive(x: Tensor, sampling: Sampling, noise: PictureNoise, watch: Watch, ask: Ask) -> Run[Tensor]:
+    """Drive a sampler from sigmas[0] to sigmas[-1]: it names x and sigma and is sent what is seen there."""
     solver = sampling.sampler(x, sampling.sigmas, increments(noise, sampling), **sampling.options)
     x, sigma = next(solver)
     for call in count():
-        prediction = yield from predict(model, x, float(sigma), texts, concat, sampling, call)
+        prediction = yield from ask(x, float(sigma), call)
         watch(call, x, float(sigma), prediction.denoised)
         try:
             x, sigma = solver.send(prediction)
@@ -119,13 +231,6 @@ def increments(noise: PictureNoise, sampling: Sampling) -> Noise:
     """The noise this sampler asks for: fresh draws, or a Brownian path over the whole schedule."""
     if sampling.sampler.noise != "brownian":
         return noise.ancestral
-    positive = sampling.sigmas[sampling.sigmas > 0]
+    whole = sampling.sigmas if sampling.whole is None else sampling.whole
+    positive = whole[whole > 0]
     return noise.brownian(float(positive.min()), float(positive.max()))
-
-
-def nothing_masked(model: StableDiffusion, like: Tensor) -> Run[Tensor]:
-    """What an inpainting model sees when there is no picture: everything masked, over mid-grey.  (5, h, w)"""
-    side = model.latent_factor
-    grey = torch.full((3, like.shape[1] * side, like.shape[2] * side), 0.5, device=like.device)
-    latents = yield Encode(model, grey)
-    return torch.cat([torch.ones_like(latents[:1]), latents])

@@ -1,0 +1,219 @@
+"""``inkwash img2img``, ``inpaint``, ``outpaint`` and ``refine``: pictures from a picture, or from each of a folder."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer import Argument
+
+from inkwash.cli.flags import request_of, sharing
+from inkwash.cli.txt2img import flag, txt2img
+from inkwash.core.choices import INPAINTING_FILLS, RESIZE_MODES, UPSCALERS, choose
+from inkwash.core.errors import InkwashError, InvalidRequest
+from inkwash.core.request import GenerateRequest, HiresPass, SoftInpainting
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+DEFAULT, SOFT = GenerateRequest(), SoftInpainting()
+SOURCE, MASKED, SIDES = "Source", "Mask", "Sides"
+
+Picture = Annotated[Path, Argument(help="A picture, or a folder of pictures.")]
+Words = Annotated[str, Argument(help="What the picture shows.")]
+Strength = Annotated[float, flag(SOURCE, "0 returns the picture, 1 keeps nothing of it.", "--strength", "-d")]
+Fill = Annotated[str, flag(MASKED, f"What the masked part starts from: {', '.join(INPAINTING_FILLS)}.")]
+Blur = Annotated[float, flag(MASKED, "Pixels over which the new fades in, inside the mask.")]
+Keep = Annotated[
+    bool,
+    flag(SOURCE, "A copy of the source in outputs/init-images, for inspect.", "--keep-source/--no-keep-source"),
+]
+
+
+# What of txt2img's flags a command has that takes all else from the picture.
+SAVING = ("models_dir", "device", "dtype", "out", "pattern", "format", "quality", "save_steps", "as_json")
+
+
+@sharing(txt2img)
+def img2img(
+    context: typer.Context,
+    picture: Picture,
+    prompt: Words = "",
+    strength: Strength = 0.75,
+    resize_mode: Annotated[str, flag(SOURCE, f"{', '.join(RESIZE_MODES)}.")] = DEFAULT.resize_mode,
+    exact_steps: Annotated[bool, flag(SOURCE, "All the steps, not the strength's share.", "--exact-steps")] = False,
+    initial_noise_multiplier: Annotated[
+        float, flag(SOURCE, "On the noise laid over the picture.")
+    ] = DEFAULT.initial_noise_multiplier,
+    color_correction: Annotated[
+        bool, flag(SOURCE, "Give the result the picture's colours.", "--color-correction")
+    ] = False,
+    depth: Annotated[Path | None, flag(SOURCE, "Depth map for a depth model: grey, near is bright.")] = None,
+    loopback: Annotated[int, flag(SOURCE, "So many times, each from the one before.")] = 1,
+    keep_source: Keep = True,
+    **drawing: Any,
+) -> None:
+    """Draw a picture anew from a picture."""
+    more = {
+        "prompt": prompt,
+        "denoising_strength": strength,
+        "resize_mode": choose("resize mode", resize_mode, RESIZE_MODES),
+        "exact_steps": exact_steps,
+        "initial_noise_multiplier": initial_noise_multiplier,
+        "color_correction": color_correction,
+    }
+    base = request_of(drawing, **more)
+
+    def order(path: Path) -> GenerateRequest:
+        return dataclasses.replace(base, init_image=_load(path), depth=_load(depth) if depth else None)
+
+    _run(context, picture, order, drawing, keep_source, loopback)
+
+
+@sharing(txt2img)
+def inpaint(
+    context: typer.Context,
+    picture: Picture,
+    prompt: Words = "",
+    mask: Annotated[
+        Path | None, flag(MASKED, "White is redrawn; for a folder of pictures, a folder of the same names.")
+    ] = None,
+    mask_alpha: Annotated[bool, flag(MASKED, "Redraw what is transparent.", "--mask-alpha")] = False,
+    mask_invert: Annotated[bool, flag(MASKED, "Black is redrawn.", "--mask-invert")] = False,
+    mask_blur: Blur = DEFAULT.mask_blur,
+    inpainting_fill: Fill = DEFAULT.inpainting_fill,
+    only_masked: Annotated[
+        bool, flag(MASKED, "Draw only the mask's surroundings, at full size.", "--only-masked")
+    ] = False,
+    only_masked_padding: Annotated[int, flag(MASKED, "Pixels of surroundings.")] = DEFAULT.only_masked_padding,
+    soft: Annotated[bool, flag(MASKED, "Soft inpainting: greys of the mask mix old and new.", "--soft")] = False,
+    soft_schedule_bias: Annotated[float, flag(MASKED, "Above 1 the old picture leads early.")] = SOFT.schedule_bias,
+    soft_preservation_strength: Annotated[
+        float, flag(MASKED, "How much of the old is kept.")
+    ] = SOFT.preservation_strength,
+    soft_transition_contrast: Annotated[float, flag(MASKED, "Contrast of mixtures.")] = SOFT.transition_contrast,
+    soft_mask_influence: Annotated[float, flag(MASKED, "How much the mask decides the pasting.")] = SOFT.mask_influence,
+    soft_difference_threshold: Annotated[float, flag(MASKED, "What counts as changed.")] = SOFT.difference_threshold,
+    soft_difference_contrast: Annotated[float, flag(MASKED, "How sharply.")] = SOFT.difference_contrast,
+    strength: Strength = 0.75,
+    resize_mode: Annotated[str, flag(SOURCE, f"{', '.join(RESIZE_MODES)}.")] = DEFAULT.resize_mode,
+    keep_source: Keep = True,
+    **drawing: Any,
+) -> None:
+    """Redraw a part of a picture; the rest comes back bit for bit."""
+    if (mask is None) is not mask_alpha:
+        raise InvalidRequest("Which part is to be redrawn?", "Give either --mask FILE or --mask-alpha.")
+    knobs = {
+        "schedule_bias": soft_schedule_bias,
+        "preservation_strength": soft_preservation_strength,
+        "transition_contrast": soft_transition_contrast,
+        "mask_influence": soft_mask_influence,
+        "difference_threshold": soft_difference_threshold,
+        "difference_contrast": soft_difference_contrast,
+    }
+    more = {
+        "prompt": prompt,
+        "denoising_strength": strength,
+        "resize_mode": choose("resize mode", resize_mode, RESIZE_MODES),
+        "mask_invert": mask_invert,
+        "mask_blur": mask_blur,
+        "inpainting_fill": choose("masked content", inpainting_fill, INPAINTING_FILLS),
+        "only_masked": only_masked,
+        "only_masked_padding": only_masked_padding,
+        "soft_inpainting": SoftInpainting(**knobs) if soft else None,
+    }
+    base = request_of(drawing, **more)
+
+    def order(path: Path) -> GenerateRequest:
+        from inkwash.core.masks import alpha_mask
+
+        image = _load(path)
+        painted = alpha_mask(image) if mask is None else _load(mask / path.name if mask.is_dir() else mask)
+        return dataclasses.replace(base, init_image=image, mask=painted)
+
+    _run(context, picture, order, drawing, keep_source)
+
+
+@sharing(txt2img)
+def outpaint(
+    context: typer.Context,
+    picture: Picture,
+    prompt: Words = "",
+    left: Annotated[int, flag(SIDES, "Pixels to add.")] = 0,
+    right: Annotated[int, flag(SIDES, "Likewise.")] = 0,
+    up: Annotated[int, flag(SIDES, "Likewise.")] = 0,
+    down: Annotated[int, flag(SIDES, "Likewise.")] = 0,
+    overlap: Annotated[int, flag(SIDES, "Pixels of the picture that are redrawn, so that old and new meet.")] = 16,
+    mask_blur: Blur = 8.0,
+    inpainting_fill: Fill = "fill",
+    strength: Strength = 0.9,
+    keep_source: Keep = True,
+    **drawing: Any,
+) -> None:
+    """Draw on beyond a picture's edges."""
+    more = {
+        "prompt": prompt,
+        "denoising_strength": strength,
+        "mask_blur": mask_blur,
+        "inpainting_fill": choose("masked content", inpainting_fill, INPAINTING_FILLS),
+    }
+    base = request_of(drawing, **more)
+
+    def order(path: Path) -> GenerateRequest:
+        from inkwash.core.masks import extended
+
+        image, mask = extended(_load(path), (left, up, right, down), overlap)
+        return dataclasses.replace(base, init_image=image, mask=mask)
+
+    _run(context, picture, order, drawing, keep_source)
+
+
+@sharing(txt2img, SAVING)
+def refine(
+    context: typer.Context,
+    picture: Annotated[Path, Argument(help="A picture that says how it was drawn, or a folder of them.")],
+    scale: Annotated[float, flag(SOURCE, "Times the picture's size.")] = 2.0,
+    upscaler: Annotated[str, flag(SOURCE, f"{', '.join(UPSCALERS)}.")] = "Lanczos",
+    strength: Annotated[float, flag(SOURCE, "0: only enlarge.", "--strength", "-d")] = 0.5,
+    second_steps: Annotated[int, flag(SOURCE, "0: as many as the picture had.")] = 0,
+    keep_source: Keep = True,
+    **drawing: Any,
+) -> None:
+    """Enlarge a picture and draw on it, with the prompt, seed, model and all else that its metadata names."""
+    second = HiresPass(scale=scale, upscaler=upscaler, denoising_strength=strength, steps=second_steps)
+
+    def order(path: Path) -> GenerateRequest:
+        from inkwash.core import images, infotext
+
+        text = images.read_metadata(path).infotext
+        if not infotext.parse(text).parameters:
+            raise InkwashError(f"{path} does not say how it was drawn.", "Use inkwash img2img, with a prompt.")
+        known = infotext.to_request(infotext.parse(text))
+        plain = dataclasses.replace(
+            known,
+            width=None,
+            height=None,
+            mask_invert=False,
+            only_masked=False,
+            soft_inpainting=None,
+            exact_steps=False,
+        )
+        return dataclasses.replace(plain, init_image=_load(path), denoising_strength=0.0, hires=second)
+
+    _run(context, picture, order, drawing, keep_source)
+
+
+def _load(path: Path) -> Image:
+    from inkwash.core import images
+
+    return images.load(path)
+
+
+def _run(
+    context: typer.Context, picture: Path, order: Any, drawing: dict[str, Any], keep_source: bool, loops: int = 1
+) -> None:
+    from inkwash.cli.batch import Batch
+
+    raise typer.Exit(Batch(context, drawing, keep_source, loops).run(picture, order))

@@ -1,0 +1,74 @@
+"""Flags that several commands share: what a drawing is asked for, as ``txt2img`` has it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from inspect import Parameter, Signature, signature
+from typing import Any
+
+from inkwash.core.choices import EMPHASIS, NOISE_SOURCES, choose
+from inkwash.core.errors import InvalidRequest
+from inkwash.core.request import GenerateRequest, HiresPass
+
+# Flags that are not called as the field they set.
+RENAMED = {"negative": "negative_prompt", "cfg": "cfg_scale"}
+HIRES = {"strength": "denoising_strength", "negative": "negative_prompt"}
+
+
+def sharing(
+    model: Callable[..., None], only: Sequence[str] | None = None
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A command whose ``**drawing`` stands for the flags of ``model`` (or ``only`` those) that it has not itself."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = [p for p in signature(command, eval_str=True).parameters.values() if p.kind is not Parameter.VAR_KEYWORD]
+        names = {parameter.name for parameter in own}
+        shared = [p for p in signature(model, eval_str=True).parameters.values() if p.name not in names]
+        shared = [p for p in shared if only is None or p.name in only]
+        parameters = [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in (*own, *shared)]
+
+        @functools.wraps(command)
+        def run(**values: Any) -> None:
+            command(**values)
+
+        del run.__wrapped__  # Typer would look through it
+        run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return run
+
+    return decorate
+
+
+def request_of(flags: Mapping[str, Any], **more: Any) -> GenerateRequest:
+    """The request that ``txt2img``'s flags describe.  more: fields that no flag of it sets.  Raises InvalidRequest."""
+    known = {field.name for field in fields(GenerateRequest)}
+    values = {RENAMED.get(name, name): value for name, value in flags.items()}
+    values = {name: value for name, value in values.items() if name in known}
+    sigmas = flags.get("sigmas")
+    values |= {
+        "styles": tuple(flags.get("style") or ()),
+        "emphasis": choose("emphasis", flags["emphasis"], EMPHASIS),
+        "noise_source": choose("noise source", flags["noise_source"], NOISE_SOURCES),
+        "sigmas": None if sigmas is None else numbers(sigmas),
+        "hires": hires_of(flags),
+    }
+    return GenerateRequest(**(values | more))
+
+
+def hires_of(flags: Mapping[str, Any]) -> HiresPass | None:
+    """--hires, or any flag that says how large: a second pass."""
+    given = {name.removeprefix("hires_"): value for name, value in flags.items() if name.startswith("hires_")}
+    if not (flags["hires"] or given["scale"] or given["width"] or given["height"]):
+        return None
+    given["scale"] = given["scale"] or HiresPass().scale
+    return HiresPass(**{HIRES.get(name, name): value for name, value in given.items()})
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """Numbers between spaces or commas.  Raises InvalidRequest."""
+    try:
+        return tuple(float(part) for part in text.replace(",", " ").split())
+    except ValueError:
+        raise InvalidRequest(f"--sigmas {text!r} are not numbers.", 'For example --sigmas "14.6 7 3 1 0".') from None
