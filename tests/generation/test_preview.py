@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +18,7 @@ from torch.nn import functional as F
 from inkwash.core.progress import Step
 from inkwash.generation import preview
 from inkwash.generation.engine import Engine
-from inkwash.generation.preview import LARGEST, Previewer, fit, guess
+from inkwash.generation.preview import LARGEST, Previews, fit, guess
 
 
 @dataclass
@@ -58,7 +61,6 @@ def test_the_fit_is_least_squares(engine: Engine) -> None:
 
 @pytest.mark.parametrize(("seconds", "asked"), [(1e6, True), (0.0, False)])
 def test_the_vae_is_asked_when_a_step_takes_long_anyway(engine: Engine, seconds: float, asked: bool) -> None:
-    engine.model("tiny")
     calls = []
 
     def full() -> Image.Image:
@@ -67,13 +69,18 @@ def test_the_vae_is_asked_when_a_step_takes_long_anyway(engine: Engine, seconds:
 
     denoised = torch.zeros(4, 64, 32)
     step = Step(0, 1, 1, 4, 1.0, denoised, denoised, full)
-    image = Previewer(engine)(step, seconds)
-    assert image is not None
+    image = Previews().of(engine.model("tiny")).preview(step, seconds)
     assert bool(calls) is asked
     assert image.size == ((LARGEST, LARGEST) if asked else (LARGEST // 2, LARGEST))
 
 
-def test_without_a_model_there_is_nothing_to_show(models_dir: Any) -> None:
-    empty = Engine(models_dir=models_dir, device="cpu")
-    zeros = torch.zeros(4, 8, 8)
-    assert Previewer(empty)(Step(0, 1, 1, 4, 1.0, zeros, zeros, lambda: Image.new("RGB", (8, 8))), 1.0) is None
+def test_a_model_is_learned_once_and_not_kept_alive(models_dir: Path) -> None:
+    engine, previews = Engine(models_dir=models_dir, device="cpu", dtype="float32"), Previews()
+    model = engine.model("tiny")
+    assert previews.of(model) is previews.of(model)
+    gone = weakref.ref(model.vae)
+    engine.close()
+    del model
+    gc.collect()
+    assert gone() is None
+    assert len(previews._known) == 0
