@@ -153,11 +153,6 @@ class Engine:
         names = {name for name in (request.refiner, request.hires and request.hires.model) if name}
         return {name: self.model(name, request.vae, progress) for name in sorted(names)}
 
-    @property
-    def current(self) -> StableDiffusion | None:
-        """The model that was used last, if one is in memory."""
-        return self._models.latest
-
     def holds(self, model: str | None, vae: str | None) -> bool:
         """Whether this model is in memory, as far as is known without reading anything."""
         try:
