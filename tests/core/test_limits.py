@@ -63,6 +63,7 @@ def test_a_bad_field_is_named_with_a_remedy(field: str, value: object, remedy: s
         (HiresPass(scale=0.5), "hires.scale"),
         (HiresPass(scale=math.inf), "hires.scale"),
         (HiresPass(denoising_strength=2), "hires.denoising_strength"),
+        (HiresPass(scale=math.nan), "hires.scale"),
         (HiresPass(steps=-1), "hires.steps"),
         (HiresPass(width=1001), "1000 or 1008"),
         (HiresPass(upscaler="latnet"), "Latent"),
@@ -74,6 +75,11 @@ def test_a_bad_hires_pass_is_named_with_a_remedy(hires: HiresPass, words: str) -
     with pytest.raises(InvalidRequest) as caught:
         check(dataclasses.replace(GOOD, hires=hires))
     assert words in str(caught.value)
+
+
+def test_a_hires_pass_larger_than_the_limit_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="1024"):
+        check(dataclasses.replace(GOOD, hires=HiresPass(scale=2)), Limits(side=512))
 
 
 def test_a_hires_pass_takes_its_proper_spelling() -> None:

@@ -92,9 +92,8 @@ def test_steps_are_counted_as_a1111_does(engine: Engine, strength: float, exact:
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_every_sampler_draws_from_a_picture(engine: Engine, sampler: str) -> None:
     cfg = 1.0 if sampler == "DPM adaptive" else 3.0
-    for strength in (0.2, 0.7):
-        result = draw(engine, sampler=sampler, denoising_strength=strength, cfg_scale=cfg, width=32, height=32)
-        assert torch.isfinite(result.latents).all()
+    result = draw(engine, sampler=sampler, denoising_strength=0.4, cfg_scale=cfg, width=32, height=32)
+    assert torch.isfinite(result.latents).all()
 
 
 def test_a_picture_never_depends_on_its_batch(engine: Engine) -> None:

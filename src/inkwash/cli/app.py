@@ -17,6 +17,7 @@ from inkwash import __version__
 from inkwash.cli.doctor import doctor
 from inkwash.cli.edits import img2img, inpaint, outpaint, refine
 from inkwash.cli.inspect import inspect
+from inkwash.cli.layers import layers
 from inkwash.cli.models import models
 from inkwash.cli.serve import serve, webui
 from inkwash.cli.sweeps import sweep, words
@@ -44,6 +45,7 @@ app.command()(webui)
 app.command()(serve)
 for drawing in (img2img, inpaint, outpaint, refine, sweep, words):
     app.command(no_args_is_help=True)(drawing)
+app.add_typer(layers)
 app.command(no_args_is_help=True)(inspect)
 app.command(no_args_is_help=True)(tokens)
 app.command()(models)

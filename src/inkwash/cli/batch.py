@@ -85,7 +85,8 @@ class Batch:
     def _draw(self, order: Order, engine: Drawer, here: settings.Settings, outcome: Outcome) -> Result | None:
         """The order, and its loops: each from the last picture before, with the next seed."""
         for loop in range(self.loops):
-            self._keep(order.request, here)
+            if self.keep_source:
+                keep_sources(order.request, here)
             saved, result = drawn(order, engine)
             outcome.saved += saved
             if result is None:
@@ -100,12 +101,6 @@ class Batch:
         last: Image = result.images[-1]
         return dataclasses.replace(request, init_image=last, seed=result.seeds[-1] + 1, width=None, height=None)
 
-    def _keep(self, request: GenerateRequest, here: settings.Settings) -> None:
-        """So that ``inspect`` finds what a picture was made from, wherever the original goes."""
-        for image in (request.init_image, request.mask, request.depth) if self.keep_source else ():
-            if image is not None:
-                sources.keep(image, here.outputs_dir / sources.KEPT)
-
     def _report(self, outcome: Outcome, started: float) -> None:
         seconds = round(time.monotonic() - started, 3)
         if self.flags["as_json"]:
@@ -118,3 +113,10 @@ class Batch:
         say(f"{len(outcome.saved)} pictures in {seconds:.1f} s." + "  Stopped." * outcome.cancelled)
         for path, error in outcome.errors:
             say(f"not drawn: {short(path)}: {error.message}")
+
+
+def keep_sources(request: GenerateRequest, here: settings.Settings) -> None:
+    """So that ``inspect`` finds what a picture was made from, wherever the original goes.  Raises CannotWrite."""
+    for image in (request.init_image, request.mask, request.depth):
+        if image is not None:
+            sources.keep(image, here.outputs_dir / sources.KEPT)

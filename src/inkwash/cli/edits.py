@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -67,7 +68,7 @@ def img2img(
     base = request_of(drawing, **more)
 
     def order(path: Path) -> GenerateRequest:
-        return dataclasses.replace(base, init_image=_load(path), depth=_load(depth) if depth else None)
+        return dataclasses.replace(base, init_image=load(path), depth=load(depth) if depth else None)
 
     _run(context, picture, order, drawing, keep_source, loopback)
 
@@ -103,37 +104,32 @@ def inpaint(
     **drawing: Any,
 ) -> None:
     """Redraw a part of a picture; the rest comes back bit for bit."""
+    flags = {**drawing, **{name: value for name, value in locals().items() if name != "drawing"}}
     if (mask is None) is not mask_alpha:
         raise InvalidRequest("Which part is to be redrawn?", "Give either --mask FILE or --mask-alpha.")
-    knobs = {
-        "schedule_bias": soft_schedule_bias,
-        "preservation_strength": soft_preservation_strength,
-        "transition_contrast": soft_transition_contrast,
-        "mask_influence": soft_mask_influence,
-        "difference_threshold": soft_difference_threshold,
-        "difference_contrast": soft_difference_contrast,
-    }
-    more = {
-        "prompt": prompt,
-        "denoising_strength": strength,
-        "resize_mode": choose("resize mode", resize_mode, RESIZE_MODES),
-        "mask_invert": mask_invert,
-        "mask_blur": mask_blur,
-        "inpainting_fill": choose("masked content", inpainting_fill, INPAINTING_FILLS),
-        "only_masked": only_masked,
-        "only_masked_padding": only_masked_padding,
-        "soft_inpainting": SoftInpainting(**knobs) if soft else None,
-    }
-    base = request_of(drawing, **more)
+    base = inpainting_of(flags)
 
     def order(path: Path) -> GenerateRequest:
         from inkwash.core.masks import alpha_mask
 
-        image = _load(path)
-        painted = alpha_mask(image) if mask is None else _load(mask / path.name if mask.is_dir() else mask)
+        image = load(path)
+        painted = alpha_mask(image) if mask is None else load(mask / path.name if mask.is_dir() else mask)
         return dataclasses.replace(base, init_image=image, mask=painted)
 
     _run(context, picture, order, drawing, keep_source)
+
+
+def inpainting_of(flags: Mapping[str, Any]) -> GenerateRequest:
+    """The request that ``inpaint``'s flags describe, without its pictures.  Raises InvalidRequest."""
+    knobs = {field.name: flags[f"soft_{field.name}"] for field in dataclasses.fields(SoftInpainting)}
+    return request_of(
+        flags,
+        denoising_strength=flags["strength"],
+        resize_mode=choose("resize mode", flags["resize_mode"], RESIZE_MODES),
+        inpainting_fill=choose("masked content", flags["inpainting_fill"], INPAINTING_FILLS),
+        soft_inpainting=SoftInpainting(**knobs) if flags["soft"] else None,
+        mask=None,
+    )
 
 
 @sharing(txt2img)
@@ -164,7 +160,7 @@ def outpaint(
     def order(path: Path) -> GenerateRequest:
         from inkwash.core.masks import extended
 
-        image, mask = extended(_load(path), (left, up, right, down), overlap)
+        image, mask = extended(load(path), (left, up, right, down), overlap)
         return dataclasses.replace(base, init_image=image, mask=mask)
 
     _run(context, picture, order, drawing, keep_source)
@@ -200,12 +196,13 @@ def refine(
             soft_inpainting=None,
             exact_steps=False,
         )
-        return dataclasses.replace(plain, init_image=_load(path), denoising_strength=0.0, hires=second)
+        return dataclasses.replace(plain, init_image=load(path), denoising_strength=0.0, hires=second)
 
     _run(context, picture, order, drawing, keep_source)
 
 
-def _load(path: Path) -> Image:
+def load(path: Path) -> Image:
+    """A picture from a file, the right way up."""
     from inkwash.core import images
 
     return images.load(path)

@@ -89,6 +89,8 @@ def check(request: GenerateRequest, limits: Limits | None = None) -> GenerateReq
         _check_range(field, getattr(request, field), lowest, highest)
     _check_pairs(request)
     _check_sources(request)
+    if request.hires is not None:
+        _check_enlarged(request, request.hires, limits)
     if request.soft_inpainting is not None:
         _check_soft(request.soft_inpainting)
     sampler, schedule = split_sampler(request.sampler, request.schedule)
@@ -130,6 +132,15 @@ def _check_sources(request: GenerateRequest) -> None:
 def _check_soft(soft: SoftInpainting) -> None:
     for field, lowest, highest in SOFT_RANGES:
         _check_range(f"soft_inpainting.{field}", getattr(soft, field), lowest, highest)
+
+
+def _check_enlarged(request: GenerateRequest, hires: HiresPass, limits: Limits) -> None:
+    for field, side in (("width", request.width), ("height", request.height)):
+        if side and not (hires.width or hires.height) and side * hires.scale > limits.side:
+            raise InvalidRequest(
+                f"hires.scale {hires.scale:g} makes the {field} {side * hires.scale:.0f}; at most {limits.side} fit.",
+                "Take a smaller scale.",
+            )
 
 
 def _checked_hires(hires: HiresPass, limits: Limits) -> HiresPass:
