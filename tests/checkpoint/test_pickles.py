@@ -237,7 +237,7 @@ def test_the_readers_process_is_bounded() -> None:
     script = """
 import os, resource, sys
 from inkwash.checkpoint.pickles import child
-child._preload()
+child.preload()
 child._limit(0, 2)
 limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_NOFILE, resource.RLIMIT_CPU)]
 assert limits == [0, 2]

@@ -58,11 +58,11 @@ HOOKED = """
 import gc, sys
 from pathlib import Path
 from io import BytesIO
-from inkwash.checkpoint.pickles.child import _preload
+from inkwash.checkpoint.pickles.child import preload
 from inkwash.checkpoint.pickles.rewrite import rewrite
 from inkwash.checkpoint.pickles.values import Refused
 files = [(path, path.read_bytes()) for path in sorted(Path(sys.argv[1]).iterdir())]
-_preload()
+preload()
 events, answers = [], []
 watching = False
 def hook(event, arguments):

@@ -7,6 +7,7 @@ Nothing of the reader causes one, so a defect in the reader could still start no
 
 from __future__ import annotations
 
+import codecs
 import gc
 import json
 import mmap
@@ -35,7 +36,7 @@ def main(seconds: int) -> None:
 def _answer(data: memoryview, seconds: int) -> dict[str, object]:
     out: IO[bytes] = sys.stdout.buffer
     try:
-        _preload()
+        preload()
         _limit(len(data), seconds)
         sys.addaudithook(_seal)
         rewrite(data, out)
@@ -55,11 +56,10 @@ def _seal(event: str, arguments: tuple[object, ...]) -> None:
         os._exit(1)
 
 
-def _preload() -> None:
+def preload() -> None:
     """What would otherwise be imported in the middle of the work."""
     for encoding in ("utf-8", "latin-1", "raw-unicode-escape", "ascii"):
-        "".encode(encoding)
-        b"".decode(encoding)
+        codecs.lookup(encoding)
 
 
 def _limit(size: int, seconds: int) -> None:
