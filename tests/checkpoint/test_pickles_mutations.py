@@ -75,8 +75,7 @@ def verdict(data: bytes) -> bool:
     """Was it read?  Anything but Refused is a defect."""
     try:
         rewrite(memoryview(data), BytesIO())
-    except Refused as refused:
-        assert refused.reason.isprintable()
+    except Refused:
         return False
     return True
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import mmap
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -137,12 +138,27 @@ def _view(mapped: mmap.mmap, info: TensorInfo, name: str) -> torch.Tensor:
 
 
 def write(path: str | Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Writes a safetensors file, whole or not at all.  ``tensors`` is asked for each twice, so it may compute them."""
-    layout = sorted(((-tensor.dtype.itemsize, name, tensor.dtype, tensor.shape) for name, tensor in tensors.items()))
+    """Writes a safetensors file, whole or not at all.  ``tensors`` is asked for each twice; see ``write_computed``."""
+    layout = {name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in tensors.items()}
+    write_computed(path, layout, tensors.__getitem__, metadata)
+
+
+def write_computed(
+    path: str | Path,
+    layout: Mapping[str, tuple[torch.dtype, tuple[int, ...]]],
+    compute: Callable[[str], torch.Tensor],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Writes a safetensors file whose tensors are made one at a time, each when its turn comes.
+
+    layout: dtype and shape by name, which ``compute`` must keep to, else ValueError.
+    """
+    order = sorted(layout, key=lambda name: (-layout[name][0].itemsize, name))  # wide first, so that all are aligned
     description: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
     end = 0
-    for _, name, dtype, shape in layout:  # wide numbers first, so that all are aligned
-        start, end = end, end + shape.numel() * dtype.itemsize
+    for name in order:
+        dtype, shape = layout[name]
+        start, end = end, end + prod(shape) * dtype.itemsize
         description[name] = {"dtype": _file_dtype(dtype), "shape": list(shape), "data_offsets": [start, end]}
     header = json.dumps(description, ensure_ascii=False, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
@@ -150,8 +166,11 @@ def write(path: str | Path, tensors: Mapping[str, torch.Tensor], metadata: Mappi
         raise ValueError(f"a header of {len(header)} bytes; the format allows {MAX_HEADER}")
     with replacing(Path(path)) as file:
         file.write(len(header).to_bytes(8, "little") + header)
-        for _, name, _, _ in layout:
-            file.write(_bytes(tensors[name]))
+        for name in order:
+            tensor = compute(name)
+            if (tensor.dtype, tuple(tensor.shape)) != layout[name]:
+                raise ValueError(f"{name} was planned as {layout[name]} and is {tensor.dtype}, {list(tensor.shape)}")
+            file.write(_bytes(tensor))
 
 
 def _file_dtype(dtype: torch.dtype) -> str:

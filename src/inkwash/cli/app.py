@@ -39,7 +39,7 @@ app = typer.Typer(
 app.command(no_args_is_help=True)(txt2img)
 app.command(no_args_is_help=True)(inspect)
 app.command(no_args_is_help=True)(tokens)
-app.command()(models)
+app.add_typer(models, name="models")
 app.command()(doctor)
 
 
