@@ -92,8 +92,8 @@ def _blended(name: str, held: Sequence[torch.Tensor], recipe: Recipe) -> torch.T
         return _widened(name, first, rest, recipe)
     rest = [tensor.reshape(first.shape) for tensor in rest]  # a 1x1 convolution may be stored as a matrix
     if recipe.mode == "weighted-sum":
-        return first * (1 - alpha) + rest[0] * alpha
-    return first + (rest[0] - rest[1]) * alpha
+        return torch.lerp(first, rest[0], alpha)
+    return (rest[0] - rest[1]).mul_(alpha).add_(first)
 
 
 def _widened(name: str, first: torch.Tensor, rest: Sequence[torch.Tensor], recipe: Recipe) -> torch.Tensor:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from inkwash.checkpoint.files import TORCH_NAMES, Source, write_computed
 from inkwash.checkpoint.header import DTYPE_BITS
-from inkwash.core.errors import InkwashError, InvalidRequest
+from inkwash.core.errors import InkwashError, InvalidRequest, UnsupportedModel
 
 if TYPE_CHECKING:
     import torch
 
 DTYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}  # that weights may be written in
+WRITABLE = set(TORCH_NAMES) - {"F4"}  # of that one PyTorch counts pairs
 FLOATS = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
 
 
@@ -38,6 +39,10 @@ class Plan:
         """Writes the file, whole or not at all.  progress: tensors done, tensors in all."""
         import torch
 
+        for name, (dtype, _) in self.tensors.items():
+            if dtype not in WRITABLE:
+                message = f"The tensor {name} has the dtype {dtype}, which cannot be written."
+                raise UnsupportedModel(message, "Use a version of the model in float32, float16 or bfloat16.")
         layout = {name: (getattr(torch, TORCH_NAMES[dtype]), shape) for name, (dtype, shape) in self.tensors.items()}
         done = 0
 
