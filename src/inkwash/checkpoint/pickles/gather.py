@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import product
 from math import prod
 
-from inkwash.checkpoint.pickles.names import itemsize
+from inkwash.checkpoint.pickles.kinds import itemsize
 from inkwash.checkpoint.pickles.values import Tensor
 
 PIECE = 16_000_000  # bytes made at a time

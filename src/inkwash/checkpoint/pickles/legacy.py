@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from inkwash.checkpoint.pickles.cursor import Cursor
+from inkwash.checkpoint.pickles.kinds import itemsize, storage_dtype
 from inkwash.checkpoint.pickles.machine import MAX_BYTES, Machine
-from inkwash.checkpoint.pickles.names import itemsize, storage_dtype
 from inkwash.checkpoint.pickles.values import Refused, Storage
 
 MAGIC = 0x1950A86A20F9469CFC6C

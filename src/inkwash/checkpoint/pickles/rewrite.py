@@ -10,9 +10,9 @@ from typing import BinaryIO
 from inkwash.checkpoint.header import DTYPE_BITS, MAX_HEADER
 from inkwash.checkpoint.pickles.cursor import Cursor
 from inkwash.checkpoint.pickles.gather import gathered
+from inkwash.checkpoint.pickles.kinds import itemsize, storage_dtype
 from inkwash.checkpoint.pickles.legacy import read_legacy
 from inkwash.checkpoint.pickles.machine import MAX_BYTES, Machine
-from inkwash.checkpoint.pickles.names import itemsize, storage_dtype
 from inkwash.checkpoint.pickles.tensors import check_view, facts, named_tensors
 from inkwash.checkpoint.pickles.values import Refused, Storage, Tensor
 from inkwash.checkpoint.pickles.zipped import ZipFile, open_zip

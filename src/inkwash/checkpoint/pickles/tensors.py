@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from math import prod
 
 from inkwash.checkpoint.header_text import MAX_ENTRIES, shown
-from inkwash.checkpoint.pickles.names import itemsize
+from inkwash.checkpoint.pickles.kinds import itemsize
 from inkwash.checkpoint.pickles.values import Inert, Refused, Tensor
 
 MAX_VISITS = 500_000  # values looked at; a memo can make a small pickle stand for a tree of any size
