@@ -46,7 +46,7 @@ def catalog(root: Path, box: Path) -> Catalog:
     return Catalog([root], box=box)
 
 
-MODELS = ["ink", "Counterfeit-V3", "dream", "Anything", "folder"]
+MODELS = ["ink", "Counterfeit-V3", "dream", "Anything", "folder", "old"]
 
 
 @pytest.mark.parametrize("below", ["", "models", "models/Stable-diffusion"])

@@ -12,7 +12,7 @@ from pathlib import Path
 from inkwash.checkpoint import places
 from inkwash.checkpoint.folder import is_pipeline
 from inkwash.checkpoint.hashes import HashCache, old_hash, short_hash
-from inkwash.checkpoint.places import SUFFIX, VAE_SUFFIX, Kind
+from inkwash.checkpoint.places import SUFFIXES, VAE_SUFFIXES, Kind
 from inkwash.core.errors import InvalidRequest, ModelNotFound
 
 BOX = Path(__file__).parents[1] / "box"  # the model that ships with Inkwash
@@ -23,7 +23,7 @@ _NOUNS: dict[Kind, str] = {"model": "model", "vae": "VAE"}
 
 @dataclass(frozen=True)
 class Entry:
-    """One model or VAE: a .safetensors file, or the folder of a diffusers pipeline."""
+    """One model or VAE: a .safetensors, .ckpt or .pt file, or the folder of a diffusers pipeline."""
 
     path: Path
     kind: Kind
@@ -60,7 +60,7 @@ class Catalog:
         """All of one kind by name; the model in the box stands first."""
         found = [self._entry(path, folder, kind) for root in self.roots for folder, path in self._files(root, kind)]
         unique = {os.path.realpath(entry.path): entry for entry in reversed(found)}
-        box = sorted(self.box.glob("*" + SUFFIX)) if kind == "model" else []
+        box = sorted(self.box.glob("*" + SUFFIXES[0])) if kind == "model" else []
         boxed = [self._entry(path, self.box, kind) for path in box if os.path.realpath(path) not in unique]
         return boxed + sorted(unique.values(), key=lambda entry: entry.relative.casefold())
 
@@ -89,17 +89,17 @@ class Catalog:
     def vae_of(self, model: Entry, vae: str | None) -> Entry | None:
         """The separate VAE to draw ``model``'s pictures with; None for the one inside its file.
 
-        vae: a name as in ``find``; "None"; or None or "Automatic": the file MODEL.vae.safetensors beside the model or
-        among the VAEs, or a VAE that bears the model's name, if there is one.
+        vae: a name as in ``find``; "None"; or None or "Automatic": the file MODEL.vae.safetensors (.vae.pt, .vae.ckpt)
+        beside the model or among the VAEs, or a VAE that bears the model's name, if there is one.
         """
         if vae and vae.lower() not in ("automatic", "none"):
             return self.find(vae, "vae")
         if vae and vae.lower() == "none":
             return None
-        beside = model.path.with_name(model.name + VAE_SUFFIX)
-        if beside.is_file():
-            return self._entry(beside, beside.parent, "vae")
-        namesakes = (model.name + VAE_SUFFIX, model.name + SUFFIX)
+        for beside in (model.path.with_name(model.name + suffix) for suffix in VAE_SUFFIXES):
+            if beside.is_file():
+                return self._entry(beside, beside.parent, "vae")
+        namesakes = [model.name + suffix for suffix in (*VAE_SUFFIXES, *SUFFIXES)]
         return next((entry for entry in self.entries("vae") if entry.path.name in namesakes), None)
 
     def with_hash(self, entry: Entry) -> Entry:
@@ -170,11 +170,16 @@ def _named(name: str, entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _one_of(entries: Sequence[Entry], name: str) -> Entry | None:
-    """The only entry.  Raises InvalidRequest if there are several, as no order among them would be the person's."""
+    """The only entry.  Raises InvalidRequest if there are several, as no order among them would be the person's.
+
+    A file and its conversion beside it are one: the .safetensors file is meant.
+    """
+    if len({_without_suffix(str(entry.path)) for entry in entries}) == 1:
+        return min(entries, key=lambda entry: not entry.path.name.lower().endswith(SUFFIXES[0]))
     if len(entries) > 1:
         paths = ", ".join(str(entry.path) for entry in entries)
         raise InvalidRequest(f"{name!r} fits {len(entries)} files: {paths}.", "Use the path of the one you mean.")
-    return entries[0] if entries else None
+    return None
 
 
 def _real(path: Path) -> Path:
@@ -182,4 +187,5 @@ def _real(path: Path) -> Path:
 
 
 def _without_suffix(name: str) -> str:
-    return name[: -len(SUFFIX)] if name.lower().endswith(SUFFIX) else name
+    suffix = next((suffix for suffix in SUFFIXES if name.lower().endswith(suffix)), "")
+    return name[: len(name) - len(suffix)]

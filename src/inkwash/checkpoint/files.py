@@ -1,17 +1,20 @@
-"""Reading and writing weights: safetensors files and diffusers folders, mapped rather than loaded."""
+"""Reading and writing weights: safetensors files, pickled checkpoints and diffusers folders, mapped, not loaded."""
 
 from __future__ import annotations
 
 import json
 import mmap
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from math import prod
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from inkwash.checkpoint.folder import component_files, join
 from inkwash.checkpoint.header import MAX_HEADER, Header, TensorInfo, parse_header, read_file_header
+from inkwash.checkpoint.pickles.cache import converted, is_pickle
 from inkwash.checkpoint.regular import opened
 from inkwash.core.errors import UnsupportedModel
 from inkwash.core.files import replacing
@@ -68,22 +71,25 @@ class Source:
 
 
 def open_source(path: str | Path) -> Source:
-    """Opens a .safetensors file, a diffusers pipeline folder or one component's folder; all headers are validated."""
+    """Opens a file, a diffusers pipeline folder or one component's folder; all headers are validated.
+
+    Of a pickled checkpoint (.ckpt, .pt, .bin) the tensors are first copied into a safetensors file in the cache, once.
+    """
     path = Path(path)
     if not os.path.isdir(path):  # Path.is_dir would raise for a name that is too long
-        header, mapped = _open_file(path)
-        return Source(header, {path: mapped})
+        header, file, mapped = _open_file(path)
+        return Source(header, {file: mapped})
     parts = [(prefix, *_open_file(file)) for prefix, file in component_files(path)]
-    header = join(path, ((prefix, header) for prefix, header, _ in parts))
-    return Source(header, {header.path: mapped for _, header, mapped in parts})
+    header = join(path, ((prefix, header) for prefix, header, _, _ in parts))
+    return Source(header, {file: mapped for _, _, file, mapped in parts})
 
 
 def read_header(path: str | Path) -> Header:
     """What ``open_source(path).header`` would be, without mapping anything."""
     path = Path(path)
     if not os.path.isdir(path):
-        return read_file_header(path)
-    return join(path, ((prefix, read_file_header(file)) for prefix, file in component_files(path)))
+        return _header(path)
+    return join(path, ((prefix, _header(file)) for prefix, file in component_files(path)))
 
 
 def read(path: str | Path) -> dict[str, torch.Tensor]:
@@ -95,11 +101,22 @@ def read(path: str | Path) -> dict[str, torch.Tensor]:
         return {name: source.tensor(name) for name in source.header.tensors}
 
 
-def _open_file(path: Path) -> tuple[Header, mmap.mmap]:
-    with opened(path) as (file, size):
-        header = parse_header(path, file, size)
+def _header(path: Path) -> Header:
+    return replace(read_file_header(_safetensors(path)), path=path)
+
+
+def _open_file(path: Path) -> tuple[Header, Path, mmap.mmap]:
+    """The header of ``path``, the safetensors file that holds its tensors, and that file mapped."""
+    holder = _safetensors(path)
+    with opened(holder) as (file, size):
+        header = parse_header(holder, file, size)
         # Copy on write: PyTorch wants writable memory, and the file must not change.
-        return header, mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY)
+        return replace(header, path=path), holder, mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY)
+
+
+def _safetensors(path: Path) -> Path:
+    """``path`` itself, or what a pickled checkpoint was rewritten to."""
+    return converted(path) if is_pickle(path) else path
 
 
 def _view(mapped: mmap.mmap, info: TensorInfo, name: str) -> torch.Tensor:
@@ -121,12 +138,27 @@ def _view(mapped: mmap.mmap, info: TensorInfo, name: str) -> torch.Tensor:
 
 
 def write(path: str | Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Writes a safetensors file, whole or not at all.  ``tensors`` is asked for each twice, so it may compute them."""
-    layout = sorted(((-tensor.dtype.itemsize, name, tensor.dtype, tensor.shape) for name, tensor in tensors.items()))
+    """Writes a safetensors file, whole or not at all.  ``tensors`` is asked for each twice; see ``write_computed``."""
+    layout = {name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in tensors.items()}
+    write_computed(path, layout, tensors.__getitem__, metadata)
+
+
+def write_computed(
+    path: str | Path,
+    layout: Mapping[str, tuple[torch.dtype, tuple[int, ...]]],
+    compute: Callable[[str], torch.Tensor],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Writes a safetensors file whose tensors are made one at a time, each when its turn comes.
+
+    layout: dtype and shape by name, which ``compute`` must keep to, else ValueError.
+    """
+    order = sorted(layout, key=lambda name: (-layout[name][0].itemsize, name))  # wide first, so that all are aligned
     description: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
     end = 0
-    for _, name, dtype, shape in layout:  # wide numbers first, so that all are aligned
-        start, end = end, end + shape.numel() * dtype.itemsize
+    for name in order:
+        dtype, shape = layout[name]
+        start, end = end, end + prod(shape) * dtype.itemsize
         description[name] = {"dtype": _file_dtype(dtype), "shape": list(shape), "data_offsets": [start, end]}
     header = json.dumps(description, ensure_ascii=False, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
@@ -134,8 +166,11 @@ def write(path: str | Path, tensors: Mapping[str, torch.Tensor], metadata: Mappi
         raise ValueError(f"a header of {len(header)} bytes; the format allows {MAX_HEADER}")
     with replacing(Path(path)) as file:
         file.write(len(header).to_bytes(8, "little") + header)
-        for _, name, _, _ in layout:
-            file.write(_bytes(tensors[name]))
+        for name in order:
+            tensor = compute(name)
+            if (tensor.dtype, tuple(tensor.shape)) != layout[name]:
+                raise ValueError(f"{name} was planned as {layout[name]} and is {tensor.dtype}, {list(tensor.shape)}")
+            file.write(_bytes(tensor))
 
 
 def _file_dtype(dtype: torch.dtype) -> str:

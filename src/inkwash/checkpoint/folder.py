@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from inkwash.checkpoint.header import Header, TensorInfo
-from inkwash.checkpoint.regular import PICKLE_SUFFIXES, damaged, opened
-from inkwash.core.errors import InkwashError, ModelNotFound, UnsupportedModel
+from inkwash.checkpoint.regular import damaged, opened
+from inkwash.core.errors import InkwashError, ModelNotFound
 
 COMPONENTS = ("unet", "vae", "text_encoder", "text_encoder_2")
 MAX_JSON = 16_000_000  # bytes of an index or config
+_ENDINGS = (".safetensors", ".bin")  # the latter pickled, and only read where there is no former
 
 
 def is_pipeline(folder: Path) -> bool:
@@ -29,13 +30,14 @@ def component_files(folder: Path) -> list[tuple[str, Path]]:
 
 
 def _weights(folder: Path) -> list[Path]:
-    """The safetensors files of one component: one file or all shards; full precision before a variant such as fp16."""
+    """The files of one component: one file or all shards; full precision before a variant such as fp16."""
     names = _names(folder)
-    indexes = [name for name in names if ".safetensors.index." in name and name.endswith(".json")]
-    whole = [name for name in names if name.endswith(".safetensors") and "-of-" not in name and "non_ema" not in name]
+    indexes = [name for name in names if _shard_ending(name)]
+    whole = [name for name in names if name.endswith(_ENDINGS) and "-of-" not in name and "non_ema" not in name]
     choice = min(whole + indexes, key=_precedence, default=None)
     if choice is None:
-        raise _no_weights(folder, names)
+        message = f"{folder} holds no .safetensors or .bin file."
+        raise ModelNotFound(message, "Download the model's weights into it.")
     return _shards(folder / choice) if choice in indexes else [folder / choice]
 
 
@@ -46,32 +48,33 @@ def _names(folder: Path) -> list[str]:
         raise InkwashError(f"{folder} cannot be read: {error.strerror}.", "Check its permissions.") from None
 
 
-def _precedence(name: str) -> tuple[bool, bool, bool, str]:
-    """Canonical names first, then plain before variant, a whole file before shards.
+def _shard_ending(index: str) -> str | None:
+    """How the shards end that an index of this name lists; None if it is the name of something else."""
+    return next((end for end in _ENDINGS if f"{end}.index." in index and index.endswith(".json")), None)
+
+
+def _precedence(name: str) -> tuple[bool, bool, bool, bool, str]:
+    """Safetensors first, then canonical names, plain before variant, a whole file before shards.
 
     A variant's name has one part more: model.safetensors and model.fp16.safetensors, model.safetensors.index.json and
     model.safetensors.index.fp16.json.
     """
     index = name.endswith(".json")
     variant = len(name.split(".")) > (4 if index else 2)
-    return not name.startswith(("model", "diffusion_pytorch_model")), variant, index, name
-
-
-def _no_weights(folder: Path, names: list[str]) -> ModelNotFound | UnsupportedModel:
-    if any(name.endswith(PICKLE_SUFFIXES) for name in names):
-        message = f"{folder} holds only pickle weights (.bin, .pt), which this version does not read."
-        return UnsupportedModel(message, "Download the .safetensors version of this model.")
-    return ModelNotFound(f"{folder} holds no .safetensors file.", "Download the model's weights into it.")
+    pickled = ".safetensors" not in name
+    canonical = name.startswith(("model", "pytorch_model", "diffusion_pytorch_model"))
+    return pickled, not canonical, variant, index, name
 
 
 def _shards(index: Path) -> list[Path]:
-    """The files an index names, each in the index's own folder."""
+    """The files an index names, each in the index's own folder and of the kind the index is for."""
+    ending = _shard_ending(index.name) or _ENDINGS[0]
     weight_map = read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
         raise damaged(index, 'it has no "weight_map" from tensors to files')
     for name in weight_map.values():
-        if set(name) & set("/\\:\0") or not name.endswith(".safetensors"):
-            raise damaged(index, f"it names {name[:80]!r}, which is no safetensors file beside it")
+        if set(name) & set("/\\:\0") or not name.endswith(ending):
+            raise damaged(index, f"it names {name[:80]!r}, which is no {ending} file beside it")
     return [index.with_name(name) for name in sorted(set(weight_map.values()))]
 
 

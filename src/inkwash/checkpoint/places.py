@@ -11,8 +11,8 @@ from inkwash.checkpoint.folder import is_pipeline
 
 Kind = Literal["model", "vae"]
 
-SUFFIX = ".safetensors"
-VAE_SUFFIX = ".vae.safetensors"  # a VAE beside its model
+SUFFIXES = (".safetensors", ".ckpt", ".pt")  # of two files that differ in nothing else, the first is meant
+VAE_SUFFIXES = tuple(f".vae{suffix}" for suffix in SUFFIXES)  # a VAE beside its model
 # A1111's name first: there messages tell people to put files.  Case does not count.
 FOLDERS: dict[Kind, tuple[str, ...]] = {"model": ("Stable-diffusion", "checkpoints"), "vae": ("VAE",)}
 # Folders of other things, which are passed over when a root has no folder for models.
@@ -46,7 +46,7 @@ def files(root: Path, kind: Kind) -> Iterator[tuple[Path, Path]]:
     models = folders(root, "model") or [root]
     for folder in models:
         for path in _walk(folder, set()):
-            if path.name.lower().endswith(VAE_SUFFIX) == (kind == "vae"):
+            if path.name.lower().endswith(VAE_SUFFIXES) == (kind == "vae"):
                 yield folder, path
     if kind == "vae":
         yield from (
@@ -55,7 +55,7 @@ def files(root: Path, kind: Kind) -> Iterator[tuple[Path, Path]]:
 
 
 def _walk(folder: Path, seen: set[str]) -> Iterator[Path]:
-    """The .safetensors files and diffusers folders below ``folder``, each real folder once."""
+    """The model files and diffusers folders below ``folder``, each real folder once."""
     real = os.path.realpath(folder)
     if real in seen:
         return
@@ -66,7 +66,7 @@ def _walk(folder: Path, seen: set[str]) -> Iterator[Path]:
                 yield path
             elif path.name.lower() not in _OTHERS:
                 yield from _walk(path, seen)
-        elif path.name.lower().endswith(SUFFIX):
+        elif path.name.lower().endswith(SUFFIXES):
             yield path
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 
-from inkwash.core.errors import DamagedFile, InkwashError, ModelNotFound, UnsupportedModel
+from inkwash.core.errors import DamagedFile, InkwashError, ModelNotFound
 
 DOWNLOAD_AGAIN = "Download or copy the file again and compare its size or SHA-256 with the source."
 PICKLE_SUFFIXES = (".ckpt", ".pt", ".pth", ".bin")
@@ -70,21 +70,12 @@ def foreign_format(path: Path, start: bytes) -> None:
     """Raises if ``start``, the first bytes of a file that is no sound safetensors file, betrays another format."""
     text = start.lstrip().lower()
     zipped, pickled = start.startswith((b"PK\x03\x04", b"PK\x05\x06")), re.match(rb"\x80[\x02-\x05]", start)
-    if zipped or pickled or path.suffix.lower() in PICKLE_SUFFIXES:
-        raise _pickle(path)
+    if (zipped or pickled) and path.suffix.lower() not in PICKLE_SUFFIXES:
+        reason = "it is a pickle or zip file, not safetensors; loading such a file can run programs"
+        raise damaged(path, reason, "Do not trust its source; get a real .safetensors file.")
     if text.startswith(b"version https://git-lfs"):
         raise damaged(path, "it is a Git LFS pointer, not the model itself", "Fetch the real file with: git lfs pull")
     if text.startswith((b"<!doctype", b"<html", b"<?xml")):
         raise damaged(
             path, "it is a web page, not a model", "Download the file itself; the site may ask you to log in."
         )
-
-
-def _pickle(path: Path) -> InkwashError:
-    if path.suffix.lower() in PICKLE_SUFFIXES:
-        message = (
-            f"{path} is not a safetensors file; {path.suffix} checkpoints (pickles) cannot be read by this version."
-        )
-        return UnsupportedModel(message, "Convert it to .safetensors, or download that version of the model.")
-    reason = "it is a pickle or zip file, not safetensors; loading such a file can run programs"
-    return damaged(path, reason, "Do not trust its source; get a real .safetensors file.")

@@ -48,7 +48,7 @@ for drawing in (img2img, inpaint, outpaint, refine, sweep, words):
 app.add_typer(layers)
 app.command(no_args_is_help=True)(inspect)
 app.command(no_args_is_help=True)(tokens)
-app.command()(models)
+app.add_typer(models, name="models")
 app.command()(doctor)
 
 

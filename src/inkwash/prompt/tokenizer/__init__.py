@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
@@ -65,10 +66,7 @@ def load() -> Tokenizer:
     from tokenizers.models import BPE
 
     merges = _merges()
-    alphabet = _alphabet()
-    words = [*alphabet, *(letter + _END_OF_WORD for letter in alphabet), *(a + b for a, b in merges), *_SPECIAL]
-    vocabulary = {word: id for id, word in enumerate(words)}
-    model = Model(BPE(vocabulary, merges, end_of_word_suffix=_END_OF_WORD, unk_token=_SPECIAL[1]))
+    model = Model(BPE(_vocabulary(merges), merges, end_of_word_suffix=_END_OF_WORD, unk_token=_SPECIAL[1]))
     model.normalizer = normalizers.Sequence(
         [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
     )
@@ -80,6 +78,19 @@ def load() -> Tokenizer:
     )
     model.add_special_tokens(list(_SPECIAL))
     return Tokenizer(model)
+
+
+def vocabulary_files() -> dict[str, str]:
+    """The tokenizer as transformers keeps it: the texts of vocab.json and merges.txt."""
+    merges = _merges()
+    lines = "".join(f"{left} {right}\n" for left, right in merges)
+    return {"vocab.json": json.dumps(_vocabulary(merges), ensure_ascii=False), "merges.txt": f"#version: 0.2\n{lines}"}
+
+
+def _vocabulary(merges: Sequence[tuple[str, str]]) -> dict[str, int]:
+    alphabet = _alphabet()
+    words = [*alphabet, *(letter + _END_OF_WORD for letter in alphabet), *(a + b for a, b in merges), *_SPECIAL]
+    return {word: id for id, word in enumerate(words)}
 
 
 def _merges() -> list[tuple[str, str]]:

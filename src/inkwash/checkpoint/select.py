@@ -1,0 +1,81 @@
+"""Part of a checkpoint as a file of its own: converted, or pruned of what drawing does not need."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from inkwash.checkpoint.files import Source
+from inkwash.checkpoint.header import TensorInfo
+from inkwash.checkpoint.keys import LDM_UNET
+from inkwash.checkpoint.match import check_keys
+from inkwash.checkpoint.plan import FLOATS, Plan, Reader, cast, file_dtype
+from inkwash.checkpoint.spec import ModelSpec
+from inkwash.core.errors import InvalidRequest
+
+EMA = "model_ema."
+# Tables of the noise schedule and the like keep their dtype: a half-precision table would change every picture.
+_TABLES = re.compile(
+    r"(betas|alphas_cumprod\w*|sqrt_\w+|log_one_minus_\w+|posterior_\w+|lvlb_weights|logvar|scale_factor"
+    r"|denoiser\.sigmas|.*\.position_ids|model_ema\.(decay|num_updates))$"
+)
+_LOSS = re.compile(r"(first_stage_model\.|vae\.)?loss\.")
+
+
+def everything(source: Source, dtype: str | None = None) -> Plan:
+    """All tensors under their names.  dtype: "float16", ... for the weights; None: as stored."""
+    return _selected(source, {name: name for name in source.header.tensors}, dtype, {})
+
+
+def pruned(source: Source, spec: ModelSpec, *, ema: bool = False, dtype: str | None = None) -> Plan:
+    """The weights that drawing uses, and small tables.
+
+    EMA copies, the VAE's training loss and tensors of no network are left out; optimiser states are no part of a
+    source.  ema: the U-Net's EMA copies instead of its plain weights.
+    """
+    tensors = source.header.tensors
+    report = check_keys(spec, source.header)
+    used = set(report.found.values())
+    unused = {name for name in report.unexpected if name not in used}
+    groups = {
+        "EMA copies": {name for name in tensors if name.startswith(EMA)},
+        "the VAE's training loss": {name for name in tensors if _LOSS.match(name)},
+        "tensors of no network": {name for name in unused if not name.startswith(EMA)},
+    }
+    left_out = set().union(*groups.values())
+    keys = {name: name for name in tensors if name not in left_out}
+    if ema:
+        keys |= _ema_keys(spec, tensors, keys)
+        groups["EMA copies"] -= set(keys.values())
+        groups["plain U-Net weights"] = {name for name in keys if keys[name] != name}
+    dropped = {group: sum(tensors[name].nbytes for name in names) for group, names in groups.items() if names}
+    return _selected(source, keys, dtype, dropped)
+
+
+def _ema_keys(spec: ModelSpec, tensors: Mapping[str, TensorInfo], keys: Mapping[str, str]) -> dict[str, str]:
+    """Plain name -> EMA name.  LDM writes the latter without dots: model_ema.diffusion_modelout0weight."""
+    unet = [name for name in keys if name.startswith(LDM_UNET)]
+    names = {name: EMA + name.removeprefix("model.").replace(".", "") for name in unet}
+    missing = [name for name, key in names.items() if key not in tensors]
+    if not names or missing:
+        message = f"{spec.path} has no EMA weights" + (f" of {missing[0]}." if len(missing) < len(names) else ".")
+        raise InvalidRequest(message, "Prune it without --ema.")
+    return names
+
+
+def _selected(source: Source, keys: Mapping[str, str], dtype: str | None, dropped: Mapping[str, int]) -> Plan:
+    """keys: name in the new file -> name in ``source``."""
+    wanted = file_dtype(dtype)
+    infos = source.header.tensors
+    read = Reader(source)
+
+    def kind(name: str) -> str:
+        stored = infos[keys[name]].dtype
+        return wanted if wanted and stored in FLOATS and not _TABLES.match(name) else stored
+
+    return Plan(
+        {name: (kind(name), infos[key].shape) for name, key in keys.items()},
+        lambda name: cast(name, read(keys[name]), kind(name)),
+        source.header.metadata,
+        dropped,
+    )
