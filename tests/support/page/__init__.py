@@ -1,0 +1,1 @@
+"""A stand-in of the service for the page: its routes and events, no model, pictures made by arithmetic."""
