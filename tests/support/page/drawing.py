@@ -140,7 +140,11 @@ def _keep_image(state: State, job: dict[str, Any], name: str, picture: Any) -> s
 def _noised(state: State, job: dict[str, Any], wanted: dict[str, Any]) -> list[dict[str, Any]]:
     clean = scenery.landscape(7, 256, 256)
     return [
-        {"t": t, "sigma": 14.6 * t / 999, "picture": _keep_image(state, job, f"t{t}", scenery.noised(clean, 3, t / 999))}
+        {
+            "t": t,
+            "sigma": 14.6 * t / 999,
+            "picture": _keep_image(state, job, f"t{t}", scenery.noised(clean, 3, t / 999)),
+        }
         for t in wanted["ts"]
     ]
 
@@ -168,7 +172,8 @@ def _trace(state: State, job: dict[str, Any], wanted: dict[str, Any]) -> dict[st
         ],
         "attention": [
             {"word": word, "token_indexes": [index + 1],
-             "map": _keep_image(state, job, f"map-{index}", scenery.heat(seed + index))}
+             "map": _keep_image(state, job, f"map-{index}", scenery.heat(seed + index)),
+             "sheet": _keep_image(state, job, f"sheet-{index}", scenery.heats(seed + index, steps))}
             for index, word in enumerate(words)
         ],
         "cfg": [

@@ -26,7 +26,10 @@ def landscape(seed: int, width: int, height: int, contrast: float = 1.0) -> Imag
     for layer, ink in enumerate(INKS):
         base = 0.42 + 0.15 * layer
         ridge = base + sum(
-            rng.uniform(0.3, 1) * 0.13 / octave * np.sin(2 * np.pi * (octave * x * rng.uniform(0.7, 1.6) + rng.uniform()))
+            rng.uniform(0.3, 1)
+            * 0.13
+            / octave
+            * np.sin(2 * np.pi * (octave * x * rng.uniform(0.7, 1.6) + rng.uniform()))
             for octave in (1, 2, 3, 5, 9)
         )
         depth = y - ridge
@@ -45,9 +48,17 @@ def noised(clean: Image.Image, seed: int, amount: float) -> Image.Image:
 def heat(seed: int, side: int = 64) -> Image.Image:
     """A soft grey map with one or two bright places."""
     rng = np.random.default_rng(seed % 2**32)
-    y, x = np.mgrid[0:1:side * 1j, 0:1:side * 1j]
+    y, x = np.mgrid[0 : 1 : side * 1j, 0 : 1 : side * 1j]
     spots = sum(np.exp(-((x - rng.uniform(0.2, 0.8)) ** 2 + (y - rng.uniform(0.2, 0.8)) ** 2) / 0.02) for _ in range(2))
     return Image.fromarray((np.clip(spots / np.max(spots), 0, 1) * 255).astype(np.uint8))
+
+
+def heats(seed: int, count: int) -> Image.Image:
+    """Maps of several steps, one below the other."""
+    sheet = Image.new("L", (64, 64 * count))
+    for index in range(count):
+        sheet.paste(heat(seed * 100 + index), (0, 64 * index))
+    return sheet
 
 
 def data_url(picture: Image.Image, side: int = 256) -> str:

@@ -61,5 +61,15 @@ PARAMETERS = [
               ("Against pictures that are too harsh.", "减轻画面过艳。"), span=(0, 1, 0.05)),
     parameter("tiling", "boolean", False, "other", ("Tiling", "无缝平铺"), ("Edges meet, for textures.", "四边可以拼接，用于纹理。")),
 ]  # fmt: skip
-SCHEMA = {"parameters": PARAMETERS, "samplers": list(SAMPLERS), "schedules": list(SCHEDULES)}
+GROUPS = {
+    "prompt": ("Prompt", "提示词"), "model": ("Model", "模型"), "sampling": ("Sampling", "采样"), "size": ("Size", "尺寸"),
+    "guidance": ("Guidance", "引导"), "seed": ("Seed and noise", "种子与噪声"), "hires": ("Hires. fix", "高清修复"),
+    "other": ("Everything else", "其他"),
+}  # fmt: skip
+SCHEMA = {
+    "parameters": PARAMETERS,
+    "groups": [{"name": name, "label": {"en": en, "zh": zh}} for name, (en, zh) in GROUPS.items()],
+    "samplers": list(SAMPLERS),
+    "schedules": list(SCHEDULES),
+}
 NAMES = {one["name"].split(".")[0] for one in PARAMETERS}

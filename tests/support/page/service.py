@@ -27,12 +27,12 @@ from tests.support.page.state import LIVE, State
 
 MODELS = {
     "models": [
-        {"title": "inkwash-box [3f1c2a9b0d]", "name": "inkwash-box", "hash": "3f1c2a9b0d", "family": "SD 1", "size": 46_137_344,
-         "current": True, "box": True, "note": {"en": "Ships with the program.", "zh": "随程序附带。"}},
-        {"title": "dreamlike [8d2f4e6a11]", "name": "dreamlike", "hash": "8d2f4e6a11", "family": "SD 1", "size": 2_132_625_894,
-         "current": False, "box": False, "note": None},
+        {"title": "inkwash-box [3f1c2a9b0d]", "name": "inkwash-box", "hash": "3f1c2a9b0d", "family": "SD 1", "size": 46_137_344, "usable": True,
+         "native_size": 512,         "current": True, "box": True, "note": {"en": "Ships with the program.", "zh": "随程序附带。"}},
+        {"title": "dreamlike [8d2f4e6a11]", "name": "dreamlike", "hash": "8d2f4e6a11", "family": "SD 1", "size": 2_132_625_894, "usable": True,
+         "native_size": 512,         "current": False, "box": False, "note": None},
     ],
-    "vaes": ["Automatic", "vae-ft-mse"],
+    "vaes": [{"name": "vae-ft-mse", "title": "vae-ft-mse"}],
     "suggestions": [
         {"name": "Stable Diffusion 1.5", "url": "https://huggingface.co/stable-diffusion-v1-5/stable-diffusion-v1-5",
          "what": {"en": "The model everything began with; most adapters fit it.", "zh": "最基础的模型，大多数附加网络都适用。"}},
@@ -43,7 +43,13 @@ STYLES = [
     {"name": "ink wash", "prompt": "{prompt}, ink wash painting, sumi-e", "negative_prompt": "photo"},
     {"name": "film", "prompt": "{prompt}, film grain, 35mm", "negative_prompt": ""},
 ]
-SETTINGS = {"pattern": "[date]/[number]-[seed]", "format": "png", "defaults": {"steps": 20}, "limits": {"max_pixels": 16777216}}
+SETTINGS = {
+    "pattern": "[date]/[number]-[seed]",
+    "format": "png",
+    "defaults": {},
+    "restart_needed": False,
+    "limits": {"max_pixels": 16777216},
+}
 
 
 def problem(status: int, code: str, message: str, remedy: str = "", field: str | None = None) -> JSONResponse:
@@ -84,6 +90,11 @@ def _jobs(app: FastAPI, state: State, limit: int) -> None:
         if isinstance(wanted.get("steps"), int) and wanted["steps"] > 150:
             return problem(422, "invalid", "steps is 151 or more.", "Ask for at most 150.", "steps")
         return state.add(body["kind"], wanted)
+
+    @app.post("/api/v1/explain/noise", status_code=201)
+    async def noise(request: Request) -> Any:
+        body = await request.json()
+        return state.add("explain", {"noise": {"picture": body["picture"], "ts": body["t"], "seed": body["seed"]}})
 
     @app.get("/api/v1/jobs")
     async def listed(limit: int = 100) -> Any:
@@ -237,8 +248,8 @@ def _machine(app: FastAPI, started: float) -> None:
 
     @app.get("/api/v1/system/log")
     async def log(after: int = 0) -> Any:
-        lines = ["12:00:01 worker ready, inkwash-box", "12:00:05 job1 drawn in 24.1 s"]
-        return {"lines": lines[after:], "next": len(lines)}
+        lines = ["worker ready, inkwash-box", "job1 drawn in 24.1 s"]
+        return {"lines": [{"number": n, "when": started, "text": text} for n, text in enumerate(lines, 1) if n > after]}
 
     @app.get("/api/v1/settings")
     async def settings() -> Any:

@@ -27,6 +27,7 @@ async function answer(path: string, init: RequestInit): Promise<Response> {
     if (reason instanceof DOMException && reason.name === 'AbortError') throw reason;
     throw new ServiceError('unreachable', '');
   }
+  if (response.status === 401) dispatchEvent(new Event('inkwash-locked')); // the session has ended: App asks again
   if (!response.ok) throw await failure(response);
   return response;
 }

@@ -17,7 +17,12 @@ export type Parameter = {
   help: Words;
 };
 
-export type Schema = { parameters: Parameter[]; samplers: string[]; schedules: string[] };
+export type Schema = {
+  parameters: Parameter[];
+  groups: { name: string; label: Words }[];
+  samplers: string[];
+  schedules: string[];
+};
 
 export type JobState = 'queued' | 'running' | 'done' | 'failed' | 'cancelled' | (string & {});
 
@@ -94,13 +99,15 @@ export type Model = {
   name: string;
   hash: string | null;
   family: string | null;
+  native_size: number | null; // pixels a side that it was trained on
   size: number | null; // bytes
   current: boolean;
   box: boolean; // ships with the program
+  usable: boolean;
   note: Words | string | null;
 };
 export type Suggestion = { name: string; what: Words; url: string };
-export type Models = { models: Model[]; vaes: string[]; suggestions: Suggestion[]; folder?: string | null };
+export type Models = { models: Model[]; vaes: { name: string; title: string }[]; suggestions: Suggestion[]; folder?: string | null };
 
 export type Style = { name: string; prompt: string; negative_prompt: string };
 
@@ -123,7 +130,9 @@ export type Trace = {
   sigmas: number[];
   timesteps: number[];
   steps: { step: number; sigma: number; t: number; noisy: string; denoised: string }[];
-  attention: { word: string; token_indexes: number[]; map: string }[];
+  picture?: string;
+  // sheet: the maps of every step, one below the other
+  attention: { word: string; token_indexes: number[]; map: string; sheet?: string }[];
   cfg: { cfg: number; picture: string }[];
   noised?: { t: number; sigma?: number; picture: string }[];
 };

@@ -1,5 +1,6 @@
 // The form of Draw: only what differs from the defaults, kept by the browser.
 import type { Request } from '../api/types';
+import { flatten, place } from './names';
 import { catalog } from './schema.svelte';
 import { recall, remember } from './storage';
 
@@ -14,7 +15,7 @@ class Form {
   folds = $state<Record<string, boolean>>(recall('folds', {}));
 
   get(name: string): unknown {
-    return name in this.values ? this.values[name] : catalog.byName.get(name)?.default;
+    return name in this.values ? this.values[name] : catalog.usual(name);
   }
 
   text(name: string): string {
@@ -22,8 +23,7 @@ class Form {
   }
 
   set(name: string, value: unknown): void {
-    const usual = catalog.byName.get(name)?.default;
-    if (JSON.stringify(value) === JSON.stringify(usual)) delete this.values[name];
+    if (JSON.stringify(value) === JSON.stringify(catalog.usual(name))) delete this.values[name];
     else this.values[name] = value;
     this.save();
   }
@@ -32,6 +32,8 @@ class Form {
   fill(request: Request): () => void {
     const before = $state.snapshot(this.values) as Values;
     this.values = {};
+    // What the text does not say was the program's default, whatever the service's form begins with.
+    for (const name of Object.keys(request).length ? Object.keys(catalog.defaults) : []) this.set(name, catalog.byName.get(name)?.default ?? null);
     for (const [name, value] of flatten(request)) if (value !== null && value !== undefined) this.set(name, value);
     this.save();
     return () => {
@@ -47,7 +49,8 @@ class Form {
   /** The request to send: nested where names have dots. */
   request(): Request {
     const request: Request = { prompt: '' };
-    for (const [name, value] of Object.entries($state.snapshot(this.values))) place(request, name.split('.'), value);
+    const values = { ...$state.snapshot(catalog.defaults), ...$state.snapshot(this.values) };
+    for (const [name, value] of Object.entries(values)) place(request, name.split('.'), value);
     return request;
   }
 
@@ -66,20 +69,6 @@ class Form {
   private save(): void {
     remember('form', this.values);
   }
-}
-
-function* flatten(values: Record<string, unknown>, prefix = ''): Generator<[string, unknown]> {
-  for (const [key, value] of Object.entries(values)) {
-    if (value && typeof value === 'object' && !Array.isArray(value)) {
-      yield* flatten(value as Record<string, unknown>, `${prefix}${key}.`);
-    } else yield [prefix + key, value];
-  }
-}
-
-function place(target: Record<string, unknown>, path: string[], value: unknown): void {
-  const [first = '', ...rest] = path;
-  if (rest.length === 0) target[first] = value;
-  else place((target[first] ??= {}) as Record<string, unknown>, rest, value);
 }
 
 export const form = new Form();
