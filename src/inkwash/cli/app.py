@@ -17,6 +17,7 @@ from inkwash import __version__
 from inkwash.cli.doctor import doctor
 from inkwash.cli.inspect import inspect
 from inkwash.cli.models import models
+from inkwash.cli.serve import serve, webui
 from inkwash.cli.terminal import say, show_error
 from inkwash.cli.tokens import tokens
 from inkwash.cli.txt2img import txt2img
@@ -37,6 +38,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(no_args_is_help=True)(txt2img)
+app.command()(webui)
+app.command()(serve)
 app.command(no_args_is_help=True)(inspect)
 app.command(no_args_is_help=True)(tokens)
 app.command()(models)

@@ -10,10 +10,11 @@ import torch
 
 from inkwash.checkpoint import Catalog, Entry, HashCache, short_hash
 from inkwash.core import settings
+from inkwash.core.errors import InkwashError
 from inkwash.core.progress import Loading, Progress
 from inkwash.core.request import GenerateRequest, Result
 from inkwash.generation.job import Finish, Job, Origin, draw, infotext_of, memory_of, plan, started, warnings_of
-from inkwash.generation.loop import Loop
+from inkwash.generation.session import Session, Work
 from inkwash.generation.wording import Library
 from inkwash.models.load import load
 from inkwash.models.stable_diffusion import StableDiffusion
@@ -60,49 +61,55 @@ class Engine:
 
         Raises ModelNotFound (with near misses), DamagedFile, UnsupportedModel.
         """
-        entry = self.catalog.find(name)
-        separate = self.catalog.vae_of(entry, vae)
-        key = (entry.path, separate.path if separate else None)
+        key = self._key(name, vae)
         if self._loaded is None or self._loaded[0] != key:
             self._loaded = None  # before the next one, so that only one is ever in memory
             if progress:
-                progress(Loading(entry.name))
+                progress(Loading(self.catalog.find(name).name))
             self._loaded = key, load(*key, self.compute)
         return self._loaded[1]
 
     def generate(self, request: GenerateRequest, progress: Progress | None = None) -> Result:
-        """Draw batch_count x batch_size pictures.
+        """Draw batch_count x batch_size pictures: batches one after another, the pictures of a batch side by side.
 
         Raises InkwashError for whatever a person can mend; Cancelled when ``progress`` raised it (pictures finished
         by then were handed out as ``Drawn`` events).
         """
+        session = Session(self)
+        session.add(request, progress)
+        while True:
+            for ended in session.step():
+                result: Result = ended.result()
+                return result
+
+    def work(self, request: GenerateRequest, progress: Progress | None = None) -> Work:
+        """The runs of a request, none begun; loads its model.  Raises as ``generate`` does."""
         start = time.perf_counter()
         tell: Progress = progress or (lambda event: None)
         with memory_errors(request):
             model = self.model(request.model, request.vae, progress)
             job = plan(request, tiling(model) if request.tiling else model, self.library)
-            check_memory(job.request, memory_of(job, self._strict(job.request)), self.compute.device)
+            strict = self._strict(job.request)
+            check_memory(job.request, memory_of(job, strict), self.compute.device)
             tell(started(job))
-            finished = self._draw(job, self._origin(request), tell)
-        return Result(
-            images=[finish.image for finish in finished],
-            infotexts=[finish.infotext for finish in finished],
-            seeds=[picture.seed for picture in job.pictures],
-            subseeds=[picture.subseed for picture in job.pictures],
-            latents=torch.stack([finish.latents for finish in finished]),
-            request=job.request,
-            seconds=time.perf_counter() - start,
-            warnings=warnings_of(job),
+            origin = self._origin(request)
+        batches = (
+            [draw(job, picture, infotext_of(job, picture, origin), tell) for picture in batch]
+            for batch in job.batches()
         )
+        return Work(job.request, batches, lambda values: _result(job, values, start), strict)
 
-    def _draw(self, job: Job, origin: Origin, tell: Progress) -> list[Finish]:
-        """Batches one after another, the pictures of a batch side by side."""
-        finished: list[Finish] = []
-        for batch in job.batches():
-            loop = Loop(strict=self._strict(job.request), sharing=self.sharing)
-            tickets = [loop.add(draw(job, picture, infotext_of(job, picture, origin), tell)) for picture in batch]
-            finished += run_all(loop, tickets)
-        return finished
+    def holds(self, model: str | None, vae: str | None) -> bool:
+        """Whether this is the model in memory, as far as is known without reading anything."""
+        try:
+            return self._loaded is not None and self._loaded[0] == self._key(model, vae)
+        except InkwashError:
+            return True  # a name that means nothing changes nothing
+
+    def _key(self, name: str | None, vae: str | None) -> tuple[Path, Path | None]:
+        entry = self.catalog.find(name)
+        separate = self.catalog.vae_of(entry, vae)
+        return entry.path, separate.path if separate else None
 
     def _strict(self, request: GenerateRequest) -> bool:
         return self.compute.device.type == "cpu" if request.strict is None else request.strict
@@ -119,14 +126,14 @@ def _short(entry: Entry) -> str | None:
     return short_hash(entry.sha256) if entry.sha256 else None
 
 
-def run_all(loop: Loop, tickets: list[int]) -> list[Finish]:
-    """Step the loop until all of these runs are finished; the first error ends them all."""
-    values: dict[int, Finish] = {}
-    while len(values) < len(tickets):
-        for finished in loop.step():
-            if finished.error is not None:
-                for ticket in tickets:
-                    loop.cancel(ticket)
-                raise finished.error
-            values[finished.ticket] = finished.value
-    return [values[ticket] for ticket in tickets]
+def _result(job: Job, finished: list[Finish], start: float) -> Result:
+    return Result(
+        images=[finish.image for finish in finished],
+        infotexts=[finish.infotext for finish in finished],
+        seeds=[picture.seed for picture in job.pictures],
+        subseeds=[picture.subseed for picture in job.pictures],
+        latents=torch.stack([finish.latents for finish in finished]),
+        request=job.request,
+        seconds=time.perf_counter() - start,
+        warnings=warnings_of(job),
+    )

@@ -16,6 +16,8 @@ State = Literal["queued", "running", "done", "failed", "cancelled"]
 Kind = Literal["generate", "explain"]
 ATTEMPTS = 3
 """How often a job is begun before it is set aside with its error."""
+INTERRUPTIONS = 20
+"""How often a job may be cut short from outside (a restart, a kill) before that counts as its own attempts."""
 
 
 class QueueFull(InkwashError):
@@ -125,13 +127,13 @@ class Bench(Protocol):
     def claim(self, worker: str, *, model: str | None = None) -> Lease | None:
         """The job whose turn it is: by priority, then fair turns between users, then age.  None: nothing to do.
 
-        model: only if that next job draws with this model, as a worker asks whose loop is still busy; the order is
-        never changed for it, so nobody waits for ever.
+        model: given by a worker whose loop is still busy: only if that next job can join it, that is, names this model
+        ("" for None) and is begun for the first time; the order is never changed for it, so nobody waits for ever.
         """
         ...
 
     def renew(self, leases: Sequence[Lease]) -> Sequence[Lease]:
-        """The heartbeat: the leases that still hold, extended.  What is missing from the answer was cancelled or lost."""
+        """The heartbeat: the leases that still hold, extended.  What is missing was cancelled or lost."""
         ...
 
     def keep(self, lease: Lease, name: str, media: str, data: bytes, facts: Mapping[str, Any]) -> Item:
@@ -143,7 +145,16 @@ class Bench(Protocol):
         ...
 
     def fail(self, lease: Lease, error: str, remedy: str, *, again: bool) -> None:
-        """again: the fault is not the request's (a crash, lack of memory): another attempt if any is left."""
+        """again: the fault is not the request's (a crash, lack of memory): another attempt if any is left.
+
+        A job that is begun again is claimed only by a worker that draws nothing else, so that it harms no other.
+        """
+        ...
+
+    def hand_back(self, lease: Lease) -> None:
+        """The job was not finished through no fault of its own (the worker stops): it waits again, first in its line,
+        and the attempt does not count.
+        """
         ...
 
 
