@@ -27,7 +27,7 @@ _WORTH_PACKING = 1024  # bytes
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One file of the page.  packed: the same gzipped, None where that gains nothing.  hashed: its name says its content."""
+    """One file of the page.  packed: the same, gzipped, where that gains something.  hashed: named by its content."""
 
     body: bytes
     packed: bytes | None

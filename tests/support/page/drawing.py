@@ -8,10 +8,11 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from inkwash.core import images, infotext
-from inkwash.core.request import GenerateRequest
 from tests.support.page import scenery
 from tests.support.page.state import State
+
+from inkwash.core import images, infotext
+from inkwash.core.request import GenerateRequest
 
 
 class Gate:
@@ -71,8 +72,8 @@ async def _steps(state: State, job: dict[str, Any], gate: Gate, seconds: float, 
             return False
         progress = {
             "picture": index, "pictures": count, "step": step, "steps": steps,
-            "fraction": (index + step / steps) / count, "seconds_left": (count - index - step / steps) * steps * seconds,
-            "stage": "drawing",
+            "fraction": (index + step / steps) / count, "stage": "drawing",
+            "seconds_left": (count - index - step / steps) * steps * seconds,
         }  # fmt: skip
         job["progress"] = progress
         preview = scenery.data_url(scenery.noised(picture, step, max(0.0, 0.85 - step / steps)))

@@ -15,41 +15,47 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
-
-from inkwash.core import images, infotext
-from inkwash.core.request import GenerateRequest
-from inkwash.prompt import advise, load_tokenizer, token_view
-from inkwash.web import add_page
 from tests.support.page import scenery
 from tests.support.page.drawing import Gate, add_picture, work
 from tests.support.page.schema import NAMES, SCHEMA
 from tests.support.page.state import LIVE, State
 
+from inkwash.core import images, infotext
+from inkwash.core.request import GenerateRequest
+from inkwash.prompt import advise, load_tokenizer, token_view
+from inkwash.web import add_page
+
+
+def model(name: str, sha: str, size: int, *, box: bool, note: str) -> dict[str, Any]:
+    return {
+        "title": f"{name} [{sha}]", "name": name, "hash": sha, "family": "SD 1", "native_size": 512, "size": size,
+        "current": box, "box": box, "usable": True, "note": note,
+    }  # fmt: skip
+
+
 MODELS = {
     "models": [
-        {"title": "inkwash-box [3f1c2a9b0d]", "name": "inkwash-box", "hash": "3f1c2a9b0d", "family": "SD 1", "size": 46_137_344, "usable": True,
-         "native_size": 512,         "current": True, "box": True, "note": {"en": "Ships with the program.", "zh": "随程序附带。"}},
-        {"title": "dreamlike [8d2f4e6a11]", "name": "dreamlike", "hash": "8d2f4e6a11", "family": "SD 1", "size": 2_132_625_894, "usable": True,
-         "native_size": 512,         "current": False, "box": False, "note": None},
+        model("inkwash-box", "3f1c2a9b0d", 46_137_344, box=True, note="Ships with the program."),
+        model("dreamlike", "8d2f4e6a11", 2_132_625_894, box=False, note=""),
     ],
     "vaes": [{"name": "vae-ft-mse", "title": "vae-ft-mse"}],
     "suggestions": [
-        {"name": "Stable Diffusion 1.5", "url": "https://huggingface.co/stable-diffusion-v1-5/stable-diffusion-v1-5",
-         "what": {"en": "The model everything began with; most adapters fit it.", "zh": "最基础的模型，大多数附加网络都适用。"}},
+        {
+            "name": "Stable Diffusion 1.5",
+            "url": "https://huggingface.co/stable-diffusion-v1-5/stable-diffusion-v1-5",
+            "what": {"en": "The original: everything else is built on it.", "zh": "原版模型，其他模型都建立在它之上。"},
+        },
     ],
     "folder": "models/Stable-diffusion",
-}  # fmt: skip
+}
 STYLES = [
     {"name": "ink wash", "prompt": "{prompt}, ink wash painting, sumi-e", "negative_prompt": "photo"},
     {"name": "film", "prompt": "{prompt}, film grain, 35mm", "negative_prompt": ""},
 ]
-SETTINGS = {
-    "pattern": "[date]/[number]-[seed]",
-    "format": "png",
-    "defaults": {},
-    "restart_needed": False,
-    "limits": {"max_pixels": 16777216},
-}
+SETTINGS: dict[str, Any] = {
+    "pattern": "[date]/[number]-[seed]", "format": "png", "quality": 90, "defaults": {}, "restart_needed": False,
+    "limits": {"side": 2048, "steps": 150, "pictures": 100},
+}  # fmt: skip
 
 
 def problem(status: int, code: str, message: str, remedy: str = "", field: str | None = None) -> JSONResponse:

@@ -30,6 +30,12 @@ export type Facts = { seed?: number; subseed?: number; infotext?: string; width?
 
 export type Item = { name: string; media: string; url: string; thumbnail: string | null; facts: Facts };
 
+/** The pictures among a job's items, in the request's order: they may be finished in another. */
+export function picturesOf(job: Job | undefined): Item[] {
+  const pictures = (job?.items ?? []).filter((item) => item.media.startsWith('image/'));
+  return pictures.sort((a, b) => Number(a.name) - Number(b.name));
+}
+
 export type Progress = {
   picture: number; // index, from 0
   pictures: number;
