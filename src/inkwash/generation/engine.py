@@ -14,7 +14,7 @@ from inkwash.core.errors import InkwashError
 from inkwash.core.progress import Loading, Progress
 from inkwash.core.request import GenerateRequest, Result
 from inkwash.generation.job import Finish, Job, Origin, draw, infotext_of, memory_of, plan, started, warnings_of
-from inkwash.generation.session import Session, Work
+from inkwash.generation.session import Session, View, Work
 from inkwash.generation.wording import Library
 from inkwash.models.load import load
 from inkwash.models.stable_diffusion import StableDiffusion
@@ -29,14 +29,20 @@ class Engine:
 
     models_dir: an A1111 or ComfyUI folder, its ``models`` folder, or a folder of files; None: the settings' own.
     device: "cpu", "cuda", "cuda:1", "mps"; dtype: "float32", "bfloat16", "float16".  None: the best there is.
+    confined: models are found in the folder only, never by a path outside it, as a server wants it.
     Not safe for two threads at once: one engine, one thread (``Loop`` is how requests run side by side).
     """
 
     def __init__(
-        self, models_dir: str | Path | None = None, device: str | None = None, dtype: str | None = None
+        self,
+        models_dir: str | Path | None = None,
+        device: str | None = None,
+        dtype: str | None = None,
+        *,
+        confined: bool = False,
     ) -> None:
         folder = Path(models_dir) if models_dir is not None else settings.load().models_dir
-        self.catalog = Catalog([folder], HashCache(settings.cache_folder() / "hashes.json"))
+        self.catalog = Catalog([folder], HashCache(settings.cache_folder() / "hashes.json"), confined=confined)
         self.library = Library.of(folder)
         self.compute: Compute = choose(device, dtype)
         self.sharing = SharingCheck()
@@ -82,13 +88,19 @@ class Engine:
                 result: Result = ended.result()
                 return result
 
-    def work(self, request: GenerateRequest, progress: Progress | None = None) -> Work:
-        """The runs of a request, none begun; loads its model.  Raises as ``generate`` does."""
+    def work(
+        self, request: GenerateRequest, progress: Progress | None = None, view: View | None = None
+    ) -> Work:  # fmt: skip
+        """The runs of a request, none begun; loads its model.  view: of the model, to draw with.
+
+        Raises as ``generate`` does.
+        """
         start = time.perf_counter()
         tell: Progress = progress or (lambda event: None)
         with memory_errors(request):
             model = self.model(request.model, request.vae, progress)
-            job = plan(request, tiling(model) if request.tiling else model, self.library)
+            model = tiling(model) if request.tiling else model
+            job = plan(request, view(model) if view else model, self.library)
             strict = self._strict(job.request)
             check_memory(job.request, memory_of(job, strict), self.compute.device)
             tell(started(job))
@@ -97,7 +109,13 @@ class Engine:
             [draw(job, picture, infotext_of(job, picture, origin), tell) for picture in batch]
             for batch in job.batches()
         )
-        return Work(job.request, batches, lambda values: _result(job, values, start), strict)
+        warnings = warnings_of(job)
+        return Work(job.request, batches, lambda values: _result(job, values, warnings, start), strict, warnings)
+
+    @property
+    def current(self) -> StableDiffusion | None:
+        """The model in memory."""
+        return self._loaded[1] if self._loaded else None
 
     def holds(self, model: str | None, vae: str | None) -> bool:
         """Whether this is the model in memory, as far as is known without reading anything."""
@@ -126,7 +144,7 @@ def _short(entry: Entry) -> str | None:
     return short_hash(entry.sha256) if entry.sha256 else None
 
 
-def _result(job: Job, finished: list[Finish], start: float) -> Result:
+def _result(job: Job, finished: list[Finish], warnings: list[str], start: float) -> Result:
     return Result(
         images=[finish.image for finish in finished],
         infotexts=[finish.infotext for finish in finished],
@@ -135,5 +153,5 @@ def _result(job: Job, finished: list[Finish], start: float) -> Result:
         latents=torch.stack([finish.latents for finish in finished]),
         request=job.request,
         seconds=time.perf_counter() - start,
-        warnings=warnings_of(job),
+        warnings=warnings,
     )

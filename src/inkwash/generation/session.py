@@ -13,11 +13,15 @@ from inkwash.core.progress import Progress
 from inkwash.core.request import GenerateRequest
 from inkwash.generation.loop import Finished, Loop
 from inkwash.generation.run import Run
+from inkwash.models.stable_diffusion import StableDiffusion
 from inkwash.runtime.memory import memory_errors
 from inkwash.runtime.sharing import SharingCheck
 
 SIDE_BY_SIDE = 16
 """Pictures drawn at once, unless told otherwise."""
+
+View = Callable[[StableDiffusion], StableDiffusion]
+"""The same weights, seen otherwise: ``models.observed`` for one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +35,7 @@ class Work:
     batches: Iterator[Sequence[Run[Any]]]
     finish: Callable[[list[Any]], Any]  # values of all runs, in order
     strict: bool
+    warnings: Sequence[str] = ()  # what the person should know though nothing is wrong
 
 
 class Studio(Protocol):
@@ -38,7 +43,9 @@ class Studio(Protocol):
 
     sharing: SharingCheck
 
-    def work(self, request: GenerateRequest, progress: Progress | None) -> Work: ...
+    def work(self, request: GenerateRequest, progress: Progress | None, view: View | None) -> Work: ...
+
+    def model(self, name: str | None, vae: str | None, progress: Progress | None) -> StableDiffusion: ...
 
     def holds(self, model: str | None, vae: str | None) -> bool: ...
 
@@ -106,14 +113,22 @@ class Session:
 
         Raises InkwashError for what cannot be drawn; nothing else is disturbed by it.
         """
-        if not self.fits(request.model, request.vae):
-            raise InkwashError("Another model is being drawn with.", "Wait until the session is empty.")
-        if not self._orders:
-            self._loops = self._new_loops()  # what they remember belongs to the model that was
-        return self.take(self.engine.work(request, progress))
+        return self.take(self.work(request, progress))
+
+    def work(
+        self, request: GenerateRequest, progress: Progress | None = None, view: View | None = None
+    ) -> Work:  # fmt: skip
+        """What ``add`` takes in; for who wants to change it on the way.  view: of the model, to draw with."""
+        self._make_ready(request.model, request.vae)
+        return self.engine.work(request, progress, view)
+
+    def model(self, name: str | None, vae: str | None = None, progress: Progress | None = None) -> StableDiffusion:
+        """The model that runs may be made of, loaded if nobody draws."""
+        self._make_ready(name, vae)
+        return self.engine.model(name, vae, progress)
 
     def take(self, work: Work) -> int:
-        """Take in runs that somebody else made of the model in memory.  Returns the ticket."""
+        """Take in runs of the model in memory.  Returns the ticket."""
         order = _Order(next(self._tickets), work)
         self._orders[order.ticket] = order
         return order.ticket
@@ -132,6 +147,13 @@ class Session:
             for finished in loop.step() if len(loop) else ():
                 ended += self._settle(strict, finished)
         return ended
+
+    def _make_ready(self, model: str | None, vae: str | None) -> None:
+        """Raises InkwashError if somebody draws with another model."""
+        if not self.fits(model, vae):
+            raise InkwashError("Another model is being drawn with.", "Wait until the session is empty.")
+        if not self._orders:
+            self._loops = self._new_loops()  # what they remember belongs to the model that was
 
     def _new_loops(self) -> dict[bool, Loop]:
         return {strict: Loop(strict=strict, sharing=self.engine.sharing) for strict in (True, False)}

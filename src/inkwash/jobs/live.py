@@ -40,7 +40,7 @@ class Eye:
             if glimpse is None:
                 self._jobs[job] = None
             else:
-                self._glimpses[job] = glimpse
+                self._glimpses[job] = glimpse.after(self._glimpses.get(job))
         if not awake:
             self.wake()
 
@@ -93,7 +93,7 @@ class Board:
             user = self._users.get(glimpse.job)
             if user is None or glimpse.job in self._queued:
                 return
-            self._latest[glimpse.job] = glimpse
+            self._latest[glimpse.job] = glimpse.after(self._latest.get(glimpse.job))
             eyes = [eye for eye in self._eyes if eye.sees(glimpse.job, user)]
         for eye in eyes:
             eye.note(glimpse.job, glimpse)

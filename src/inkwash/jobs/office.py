@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -55,10 +56,8 @@ class Office:
 
     def order(self, order: str, **arguments: Any) -> None:
         """Tell the worker something; if it is gone, so is the order."""
-        try:
+        with contextlib.suppress(Gone):
             self.connection.send({"order": order, **arguments})
-        except Gone:
-            pass
 
     def _answered(self, message: Message) -> tuple[dict[str, Any]]:
         answer: dict[str, Any] = {"answer": message.head["id"]}
@@ -91,7 +90,5 @@ class Office:
             case "hand_back":
                 self.bench.hand_back(phrases.lease(head["lease"]))
             case unknown:
-                raise InkwashError(
-                    f"A worker called {unknown!r}, which is not known.", "Start a worker of this version."
-                )
+                raise InkwashError(f"A worker called {unknown!r}, which is not known.", "Start one of this version.")
         return {}

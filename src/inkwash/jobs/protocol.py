@@ -7,7 +7,7 @@ Nobody else knows SQL.  Times are seconds since 1970.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from inkwash.core.errors import InkwashError
@@ -176,3 +176,9 @@ class Glimpse:
     stage: Literal["loading", "drawing", "decoding"] = "drawing"
     preview: bytes | None = None
     media: str = "image/webp"
+
+    def after(self, earlier: Glimpse | None) -> Glimpse:
+        """This one in the place of an earlier one that was not seen; its preview is not lost."""
+        if earlier is None or self.preview is not None or earlier.picture != self.picture:
+            return self
+        return replace(self, preview=earlier.preview, media=earlier.media)

@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from types import TracebackType
 
 import psutil
@@ -91,9 +91,11 @@ class Service:
         return self._supervisor.state().state in ("idle", "busy")
 
     def system(self) -> System:
-        memory, counts = psutil.virtual_memory(), self.desk.counts()
+        memory, counts, worker = psutil.virtual_memory(), self.desk.counts(), self._supervisor.state()
+        if worker.state in ("idle", "busy"):  # fresher than the last heartbeat
+            worker = replace(worker, state="busy" if counts["running"] else "idle")
         return System(
-            worker=self._supervisor.state(),
+            worker=worker,
             queued=counts["queued"],
             running=counts["running"],
             memory_total=memory.total,

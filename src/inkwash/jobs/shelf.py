@@ -52,8 +52,8 @@ class Shelf:
         shutil.rmtree(self.data.absolute() / "items" / job, ignore_errors=True)
 
     def thumbnail(self, picture: str) -> Path:
-        """In folders by the first letters, so that none grows large."""
-        return self.data.absolute() / "thumbnails" / picture[-2:] / f"{picture}.webp"
+        """In folders by the job's last digits, so that none grows large."""
+        return self.data.absolute() / "thumbnails" / picture.split("-")[0][-2:] / f"{picture}.webp"
 
     def trashed(self, picture: str, path: Path) -> Path:
         """Where a picture goes that nobody wants."""

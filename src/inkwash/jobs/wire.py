@@ -7,6 +7,7 @@ the owner orders (``{"order": name, ...}``).  The end of a stream means that the
 
 from __future__ import annotations
 
+import contextlib
 import json
 import struct
 import threading
@@ -65,11 +66,8 @@ class Connection:
 
     def close(self) -> None:
         """Close what is written to, which the other side sees as the end."""
-        with self._lock:
-            try:
-                self._writer.close()
-            except OSError:
-                pass
+        with self._lock, contextlib.suppress(OSError):
+            self._writer.close()
 
     def _read(self, length: int) -> bytes | None:
         """Exactly so many bytes; None at the end."""
