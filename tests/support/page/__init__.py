@@ -1,1 +1,1 @@
-"""A stand-in of the service for the page: its routes and events, no model, pictures made by arithmetic."""
+"""The real service with a worker that paints landscapes step by step, for the page in a browser."""

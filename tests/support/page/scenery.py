@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 
 import numpy as np
@@ -61,12 +60,13 @@ def heats(seed: int, count: int) -> Image.Image:
     return sheet
 
 
-def data_url(picture: Image.Image, side: int = 256) -> str:
+def webp(picture: Image.Image, side: int, quality: int) -> bytes:
+    """At most ``side`` pixels wide; a sheet may be longer."""
     small = picture.copy()
-    small.thumbnail((side, side))
+    small.thumbnail((side, side * 64))
     buffer = io.BytesIO()
-    small.save(buffer, "WEBP", quality=60)
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+    small.save(buffer, "WEBP", quality=quality)
+    return buffer.getvalue()
 
 
 def _blend(under: np.ndarray, over: np.ndarray, amount: np.ndarray) -> np.ndarray:

@@ -122,7 +122,7 @@ export type System = {
   device: string;
   dtype: string | null;
   memory: { total: number; free: number; process: number };
-  worker: { state: string; pid: number | null; model: string | null };
+  worker: { state: string; pid: number | null; model: string | null; memory?: number; restarts?: number };
   queue: { queued: number; running: number };
   speed: { seconds_per_step: number } | null;
   uptime: number;

@@ -48,10 +48,16 @@ class Jobs {
   async refresh(): Promise<void> {
     try {
       const { jobs } = await get<{ jobs: Job[] }>(`jobs?${query({ limit: KEPT })}`);
-      for (const job of jobs) this.take(job);
+      for (const job of jobs) this.answered(job);
     } catch {
       // the events will tell as soon as the service answers
     }
+  }
+
+  /** What was asked for may come later than what was told meanwhile: an answer never takes a job back. */
+  answered(job: Job): void {
+    const known = this.all[job.id];
+    if (!known || rank(job) >= rank(known)) this.take(job);
   }
 
   take(job: Job): void {
@@ -70,7 +76,7 @@ class Jobs {
 
   async submit(kind: string, request: Request, extra: Record<string, unknown> = {}): Promise<Job> {
     const job = await post<Job>('jobs', { kind, request, key: key(), ...extra });
-    this.take(job);
+    this.answered(job);
     if (kind === 'generate') this.pin(null);
     return job;
   }
@@ -90,8 +96,12 @@ class Jobs {
   }
 
   private adopt(job: Job | null): void {
-    if (job?.id) this.take(job);
+    if (job?.id) this.answered(job);
   }
+}
+
+function rank(job: Job): number {
+  return job.state === 'queued' ? 0 : job.state === 'running' ? 1 : 2;
 }
 
 function stamp(job: Job): number {
