@@ -2,70 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
+from tests.support.page.running import BROWSERS, ROOT, Service, free_port
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not there; the page is not tested")
-from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright  # noqa: E402
+__all__ = ["ROOT", "Open", "Service", "running"]
 
-ROOT = Path(__file__).resolve().parents[2]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 expect.set_options(timeout=15_000)  # two busy cores; what is waited for comes in a fraction of it
-
-
-@dataclass
-class Service:
-    """A service in a process of its own, so that it can be ended as a crash would."""
-
-    folder: Path
-    port: int
-    options: tuple[str, ...] = ()
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/"
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "tests.support.page.service", str(self.folder), "--port", str(self.port)]
-        command += ["--side", "96"]
-        path = os.pathsep.join((str(ROOT / "src"), str(ROOT)))
-        self.process = subprocess.Popen([*command, *self.options], cwd=ROOT, env={**os.environ, "PYTHONPATH": path})
-        while not self._answers():
-            assert self.process.poll() is None, "the service ended"
-
-    def kill(self) -> None:
-        """As the power would."""
-        assert self.process is not None
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    def post(self, path: str) -> None:
-        urllib.request.urlopen(urllib.request.Request(self.url + path, method="POST"), timeout=30).close()
-
-    def hold(self, step: int) -> None:
-        """Painting stops before this step of any picture until ``go``."""
-        self.post(f"test/hold/{step}")
-
-    def go(self) -> None:
-        self.post("test/go")
-
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(self.url + "health", timeout=5):
-                return True
-        except OSError:
-            return False
 
 
 @dataclass
@@ -105,13 +53,6 @@ class Visitor:
         return [line for line in self.trouble if not any(part in line for part in self.allowed)]
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
-
-
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -136,7 +77,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
 
 
 def running(folder: Path, *options: str) -> Iterator[Service]:
-    service = Service(folder, free_port(), options)
+    service = Service(folder, free_port(), ("--side", "96", *options))
     service.start()
     yield service
     service.kill()

@@ -217,7 +217,8 @@ def test_names_with_dots_nest_in_the_request(visit: Open, shared: Service) -> No
     sent: list[dict[str, object]] = []
     field = {
         "name": "hires.scale", "kind": "number", "default": 1.0, "minimum": 1, "maximum": 4, "step": 0.05,
-        "group": "hires", "choices": None, "source": None, "level": "advanced", "label": {"en": "Enlarge", "zh": "放大"},
+        "group": "hires", "choices": None, "source": None, "level": "advanced",
+        "label": {"en": "Enlarge", "zh": "放大"},
         "help": {"en": "", "zh": ""},
     }  # fmt: skip
 

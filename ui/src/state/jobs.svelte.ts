@@ -68,6 +68,7 @@ class Jobs {
   }
 
   see(glimpse: Glimpse): void {
+    if (!isLive(this.all[glimpse.job] ?? { state: 'running' })) return; // told before the end, heard after it
     // Pictures of a batch come on side by side, so each keeps what was last seen of it.
     const previews = { ...this.glimpses[glimpse.job]?.previews };
     if (glimpse.preview) previews[glimpse.picture] = glimpse.preview;
@@ -113,7 +114,7 @@ function key(): string {
   return `${clientId()}-${Date.now()}-${Math.random().toString(36).slice(2, 8)}`;
 }
 
-export function isLive(job: Job | undefined): boolean {
+export function isLive(job: Pick<Job, 'state'> | undefined): boolean {
   return job !== undefined && LIVE.has(job.state);
 }
 
