@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from inkwash.core.errors import InkwashError
 from inkwash.core.server_table import ServerTable
 from inkwash.core.settings import BadSettings
+from inkwash.server.accounts import parse
 from inkwash.server.context import Context
 
 GRACE = 30.0  # seconds that what is being drawn has to be finished when the server goes down
@@ -27,8 +28,8 @@ class CannotListen(InkwashError):
 
 
 def check_public(table: ServerTable) -> None:
-    """A service that others can reach has passwords.  Raises BadSettings."""
-    if table.passwords:
+    """A service that others can reach has passwords.  Raises BadSettings, for senseless ones too."""
+    if parse(table.passwords):
         return
     if not is_local(table.host):
         raise BadSettings(
