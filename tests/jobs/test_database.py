@@ -52,9 +52,14 @@ def test_a_damaged_file_is_told(tmp_path: Path) -> None:
 
 def test_a_transaction_that_raises_changes_nothing(tmp_path: Path) -> None:
     opened = Database(tmp_path / "jobs.sqlite")
-    with pytest.raises(ZeroDivisionError), opened.writing() as db:
-        db.execute("INSERT INTO turns VALUES ('ann', 1)")
-        raise ZeroDivisionError
+
+    def fail() -> None:
+        with opened.writing() as db:
+            db.execute("INSERT INTO turns VALUES ('ann', 1)")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     with opened.reading() as db:
         assert db.execute("SELECT count(*) FROM turns").fetchone()[0] == 0
     opened.close()

@@ -58,9 +58,9 @@ class Easel(Protocol):
 class Beat:
     """What the heartbeat tells: written by the drawing thread, read by the one that beats."""
 
-    leases: tuple[Lease, ...] = ()
-    since: float = 0.0  # when the drawing thread last got anywhere
-    facts: Mapping[str, Any] | None = None
+    leases: tuple[Lease, ...]
+    since: float  # when the drawing thread last got anywhere
+    facts: Mapping[str, Any]
 
 
 class Drawing:
@@ -74,7 +74,7 @@ class Drawing:
         self.inbox = inbox
         self.room = room
         self.clock = clock
-        self.beat = Beat()
+        self.beat = Beat((), clock(), easel.facts())
         self._jobs: dict[int, Lease] = {}  # by ticket
         self._held: Lease | None = None  # claimed, but of another model than what is being drawn
         self._ask = True

@@ -88,7 +88,7 @@ def _renew(bench: RemoteBench, drawing: Drawing, inbox: Inbox) -> None:
             if lease.job not in held and lease in drawing.beat.leases:
                 inbox.lost(lease.job)
     stuck = time.monotonic() - beat.since if beat.leases else 0.0
-    bench.beat(state="busy" if beat.leases else "idle", stuck=stuck, **(beat.facts or {}))
+    bench.beat(state="busy" if beat.leases else "idle", stuck=stuck, **beat.facts)
 
 
 def _thread(target: Callable[..., None], *arguments: object) -> None:
