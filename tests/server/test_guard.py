@@ -29,7 +29,7 @@ ROUTES = sorted(
     for route in router.routes
     if isinstance(route, Route)
     for method in route.methods or ()
-)
+) + [("GET", "/openapi.json"), ("GET", "/nothing"), ("POST", "/sdapi/v1/server-kill")]
 
 
 STRANGERS: tuple[dict[str, Any], ...] = (

@@ -20,6 +20,7 @@ from inkwash.server.context import Context
 
 GRACE = 30.0  # seconds that what is being drawn has to be finished when the server goes down
 ANSWERING = 15  # seconds more, for answers to be read
+FILES = 65_536
 BACKLOG = 2048  # connections that may knock at once
 
 
@@ -68,6 +69,18 @@ def listen(host: str, port: int) -> socket.socket:
         raise _words(host, port, error) from error
     found.setblocking(False)
     return found
+
+
+def make_room() -> None:
+    """As many open files as the system lets us have: every client that waits is one, and 1024 is a common limit."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def address(host: str, port: int) -> str:
