@@ -41,6 +41,10 @@ def submit(
     idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
 ) -> dict[str, Any]:
     """Hand in a job.  The same key (or Idempotency-Key) from the same user is the same job."""
+    if body.priority > 0 and context.accounts.needed:
+        raise Refusal(
+            403, "priority", "Where users take turns nobody goes first.", "Leave priority out.", field="priority"
+        )
     settled = orders.from_json if body.kind == "generate" else explain.settled
     new = NewJob(
         kind=body.kind,
