@@ -163,3 +163,23 @@ def test_draining_finishes_in_time_or_hands_back(workshop: Workshop) -> None:
 
 def test_the_fake_draws_what_it_is_told() -> None:
     assert picture_of({"prompt": "x", "seed": 1}, 0).tobytes() != picture_of({"prompt": "x", "seed": 2}, 0).tobytes()
+
+
+def test_a_store_that_cannot_write_stops_nobody(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Claiming and finishing fail for a while, as on a full disk; afterwards the jobs are drawn, once."""
+
+    def full(*arguments: object, **named: object) -> None:
+        raise files.CannotWrite("jobs.sqlite cannot be used: disk is full.", "Free some space.")
+
+    job, other = workshop.submit(), workshop.submit()
+    monkeypatch.setattr(workshop.room.store, "claim", full)
+    workshop.turn(3)
+    monkeypatch.undo()
+    monkeypatch.setattr(workshop.room.store, "finish", full)
+    workshop.turn(8)
+    assert {workshop.state(job), workshop.state(other)} == {"running"}
+    monkeypatch.undo()
+    workshop.room.clock.now += 1000  # the leases run out
+    workshop.finish()
+    assert {workshop.state(job), workshop.state(other)} == {"done"}
+    assert len(workshop.room.files) == 2

@@ -93,6 +93,8 @@ def check(folder: Path, jobs: int) -> None:
     assert {picture.path for picture in shown.pictures} == set(wanted)
     found = [path for path in setup.outputs_dir.rglob("*") if path.is_file() and not path.name.startswith(".")]
     assert set(found) == set(wanted)
+    with database.reading() as db:
+        assert db.execute("SELECT sum(interruptions) FROM jobs").fetchone()[0] > 3  # the kills did hit
     for path, pixels in wanted.items():
         with Image.open(path) as image:
             assert image.tobytes() == pixels

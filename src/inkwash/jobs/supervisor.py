@@ -15,6 +15,7 @@ from typing import IO, Any
 
 import psutil
 
+from inkwash.core.errors import InkwashError
 from inkwash.jobs import deaths
 from inkwash.jobs.live import Board
 from inkwash.jobs.log import Log
@@ -177,7 +178,10 @@ class Supervisor:
         self._running = None
         death = deaths.explain(running.process.returncode, running.kills, hung)
         self.log.add(f"worker {running.process.pid}: {death.why}")
-        self.store.abandon(running.name, death.why, counts=death.counts)
+        try:
+            self.store.abandon(running.name, death.why, counts=death.counts)
+        except InkwashError as error:  # such as a full disk; the leases run out by themselves
+            self.log.add(f"its jobs cannot be taken back yet: {error}")
 
     def _copy(self, lines: IO[bytes]) -> None:
         """The worker's standard error into the log."""
