@@ -123,7 +123,8 @@ class FakeEasel:
             raise InkwashError("There is no model 'missing'.", "Choose another.")
         self.begun += 1
         self.model = lease.request.get("model") or ""
-        teller = Teller(lease, self.bench, self.glimpse, lambda step, seconds: step.preview(), stopped, self.format)
+        teller = Teller(lease, self.bench, self.glimpse, stopped, self.format)
+        teller.preview = lambda step, seconds: step.preview()
         self.jobs[self.begun] = Picturing(lease, teller)
         return self.begun
 

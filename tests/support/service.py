@@ -21,10 +21,13 @@ from inkwash.jobs.store import Store
 
 
 class PaintingService:
-    """``let_go`` set: jobs are drawn as they come.  Cleared: the next job stays at its first step until it is set."""
+    """side: pictures are painted no larger.
 
-    def __init__(self, data_dir: Path, outputs_dir: Path, *, queue: int = 256) -> None:
+    ``let_go`` set: jobs are drawn as they come.  Cleared: the next job stays at its first step until it is set."""
+
+    def __init__(self, data_dir: Path, outputs_dir: Path, *, queue: int = 256, side: int = 10_000) -> None:
         shelf = Shelf(data_dir, outputs_dir)
+        self.side = side
         self.database = Database(data_dir / "jobs.sqlite")
         self.live = Board()
         self.desk = Store(self.database, shelf, queue=queue, told=self._told)
@@ -41,6 +44,12 @@ class PaintingService:
 
     def start(self) -> None:
         self._thread.start()
+
+    def drain(self, grace: float = 30.0) -> None:
+        self._ended = True
+        self._news.set()
+        if self._thread.ident is not None:
+            self._thread.join(grace)
 
     def stop(self, grace: float = 30.0) -> None:
         self._ended = True
@@ -100,7 +109,7 @@ class PaintingService:
             text = f"{request.prompt}\nSteps: {request.steps}, Sampler: {request.sampler}, CFG scale: 7, Seed: {seed}"
             text += f", Size: {width}x{height}, Model: painted"
             assert infotext.parse(text)["Seed"] == str(seed)
-            flat = Image.new("RGB", (width, height), (seed % 256, index % 256, 128))
+            flat = Image.new("RGB", (min(width, self.side), min(height, self.side)), (seed % 256, index % 256, 128))
             facts = {"seed": seed, "subseed": request.subseed, "infotext": text, "index": index}
             self.desk.keep(lease, str(index), "image/png", images.encode(flat, text), facts)
         self.desk.finish(lease, ["painted flat"])

@@ -112,11 +112,6 @@ class Engine:
         warnings = warnings_of(job)
         return Work(job.request, batches, lambda values: _result(job, values, warnings, start), strict, warnings)
 
-    @property
-    def current(self) -> StableDiffusion | None:
-        """The model in memory."""
-        return self._loaded[1] if self._loaded else None
-
     def holds(self, model: str | None, vae: str | None) -> bool:
         """Whether this is the model in memory, as far as is known without reading anything."""
         try:

@@ -22,7 +22,7 @@ from inkwash.core.progress import Drawn, Event, Progress, Started, Step
 from inkwash.core.request import GenerateRequest
 from inkwash.diffusion.noise import PictureNoise
 from inkwash.generation.job import as_image
-from inkwash.generation.preview import Known, learn
+from inkwash.generation.preview import learn
 from inkwash.generation.run import Decode, Encode, Run
 from inkwash.generation.session import Session, Work
 from inkwash.models.observed import Sight, observed
@@ -87,7 +87,7 @@ class Notes:
         self.tokens = token_view(first_wording(self.request.prompt), load_tokenizer(), self.request.emphasis)
         self.chunks = max((token.chunk for token in self.tokens), default=0) + 1
         self.sight = Sight(height, width, LENGTH * self.chunks)
-        self.known: Known = learn(model)
+        self.model, self.known = model, learn(model)
         return observed(model, self.sight)
 
     def __call__(self, event: Event) -> None:
@@ -102,7 +102,7 @@ class Notes:
 
     def write_trace(self) -> None:
         """The last file, which names the others."""
-        schedule = self.known.model.noise_schedule
+        schedule = self.model.noise_schedule
         trace = {
             "tokens": [{"text": token.text, "index": _index(token), "weight": token.weight} for token in self.tokens],
             "chunks": self.chunks,
@@ -125,7 +125,7 @@ class Notes:
         for name, picture in pictures.items():
             self.keep(name, "image/webp", images.encode(picture, format="webp", quality=80))
         names = dict(zip(("noisy", "denoised"), pictures, strict=True))
-        t = self.known.model.noise_schedule.t(step.sigma)
+        t = self.model.noise_schedule.t(step.sigma)
         self.steps.append({"step": step.step, "sigma": step.sigma, "t": t, **names})
         seen = self.sight.take()
         if seen is not None:
@@ -135,7 +135,7 @@ class Notes:
         """A map a word, averaged over the steps, and a sheet of its maps of every step, one below the other."""
         if not self.maps:
             return []
-        maps, size = torch.stack(self.maps), self.known.model.latent_factor
+        maps, size = torch.stack(self.maps), self.model.latent_factor
         told = []
         for number, word in enumerate(words_of(self.tokens)):
             own = maps[:, list(word.indexes)].mean(dim=1)  # (steps, h, w)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from inkwash.core.progress import Step
 from inkwash.models.stable_diffusion import StableDiffusion
+from inkwash.models.vae import VAE
 
 LARGEST = 320
 """Pixels of a preview's longer side."""
@@ -28,13 +29,6 @@ SHARE = 0.2
 
 PICTURES, SIDE, PATCH = 6, 64, 16
 """Of what the linear guess is fitted on: how many pictures, their size, and their patches' in pixels."""
-
-
-class Eye(Protocol):
-    """The part of ``Engine`` that is needed."""
-
-    @property
-    def current(self) -> StableDiffusion | None: ...
 
 
 def fit(model: StableDiffusion) -> Tensor:
@@ -67,10 +61,10 @@ def _with_one(latents: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """What was learned of one model's VAE.  pace: seconds of a decode, a latent pixel."""
+    """What was learned of one model's VAE.  matrix: of the guess.  pace: seconds of a decode, a latent pixel."""
 
-    model: StableDiffusion
     matrix: Tensor
+    factor: int
     pace: float
 
     def decode_seconds(self, latents: Tensor) -> float:
@@ -79,31 +73,27 @@ class Known:
 
     def guess(self, latents: Tensor, resample: Image.Resampling = Image.Resampling.BICUBIC) -> Image.Image:
         """The linear guess, as large as the picture will be."""
-        height, width = (side * self.model.latent_factor for side in latents.shape[-2:])
+        height, width = (side * self.factor for side in latents.shape[-2:])
         return guess(latents, self.matrix).resize((width, height), resample)
 
-
-class Previewer:
-    """Previews of whatever model the engine holds."""
-
-    def __init__(self, engine: Eye, clock: Callable[[], float] = time.perf_counter) -> None:
-        self.engine = engine
-        self.clock = clock
-        self._known: Known | None = None
-
-    def __call__(self, step: Step, seconds: float) -> Image.Image | None:
-        """seconds: what a step takes at present.  At most LARGEST pixels a side; None when no model is in memory."""
-        model = self.engine.current
-        if model is None:
-            return None
-        known = self._known = self._learned(model)
-        quick = known.decode_seconds(step.denoised) <= SHARE * seconds
-        image = step.preview() if quick else known.guess(step.denoised)
+    def preview(self, step: Step, seconds: float) -> Image.Image:
+        """At most LARGEST pixels a side.  seconds: what a step takes at present."""
+        quick = self.decode_seconds(step.denoised) <= SHARE * seconds
+        image = step.preview() if quick else self.guess(step.denoised)
         image.thumbnail((LARGEST, LARGEST))
         return image
 
-    def _learned(self, model: StableDiffusion) -> Known:
-        return self._known if self._known is not None and self._known.model is model else learn(model, self.clock)
+
+class Previews:
+    """What is known of each model in memory, learned when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._known: WeakKeyDictionary[VAE, Known] = WeakKeyDictionary()
+
+    def of(self, model: StableDiffusion) -> Known:
+        if model.vae not in self._known:
+            self._known[model.vae] = learn(model)
+        return self._known[model.vae]
 
 
 def learn(model: StableDiffusion, clock: Callable[[], float] = time.perf_counter) -> Known:
@@ -113,4 +103,4 @@ def learn(model: StableDiffusion, clock: Callable[[], float] = time.perf_counter
     model.decode(latents)  # the first is slower
     start = clock()
     model.decode(latents)
-    return Known(model, matrix, (clock() - start) / latents[0].numel())
+    return Known(matrix, model.latent_factor, (clock() - start) / latents[0].numel())

@@ -58,9 +58,9 @@ class Easel(Protocol):
 class Beat:
     """What the heartbeat tells: written by the drawing thread, read by the one that beats."""
 
-    leases: tuple[Lease, ...] = ()
-    since: float = 0.0  # when the drawing thread last got anywhere
-    facts: Mapping[str, Any] | None = None
+    leases: tuple[Lease, ...]
+    since: float  # when the drawing thread last got anywhere
+    facts: Mapping[str, Any]
 
 
 class Drawing:
@@ -74,7 +74,7 @@ class Drawing:
         self.inbox = inbox
         self.room = room
         self.clock = clock
-        self.beat = Beat()
+        self.beat = Beat((), clock(), easel.facts())
         self._jobs: dict[int, Lease] = {}  # by ticket
         self._held: Lease | None = None  # claimed, but of another model than what is being drawn
         self._ask = True
@@ -131,13 +131,22 @@ class Drawing:
         if not self._jobs and self._held is None:
             self.inbox.forget_all()
         while self._ask and self._may_take():
-            lease = self.bench.claim("", model=self._joinable())
+            lease = self._claimed()
             if lease is None:
                 self._ask = False
             elif self.easel.fits(lease):
                 self._begin(lease)
             else:
                 self._held = lease
+
+    def _claimed(self) -> Lease | None:
+        try:
+            return self.bench.claim("", model=self._joinable())
+        except Gone:
+            raise
+        except InkwashError as error:  # such as a full disk: the lease could not be written down
+            logger.error("no job can be claimed: %s", error)
+            return None
 
     def _may_take(self) -> bool:
         alone = any(lease.attempt > 1 for lease in self._jobs.values())
@@ -172,8 +181,10 @@ class Drawing:
     def _finished(self, lease: Lease, warnings: Sequence[str]) -> None:
         try:
             self.bench.finish(lease, warnings)
-        except StaleLease:
-            logger.info("job %s was finished too late", lease.job)
+        except Gone:
+            raise
+        except InkwashError as error:  # too late, or a full disk: the lease runs out and the job is drawn again
+            logger.error("job %s cannot be finished: %s", lease.job, error)
 
     def _failed(self, lease: Lease, error: Exception) -> None:
         """Every error ends one job only; which ones earn another attempt is decided here."""
@@ -192,10 +203,10 @@ class Drawing:
                 logger.exception("job %s", lease.job, exc_info=error)
                 remedy = "The log has the details; please report it."
                 self.bench.fail(lease, f"Inkwash itself failed: {error!r}.", remedy, again=False)
-        except StaleLease:
-            logger.info("job %s failed when it was not wanted any more", lease.job)
-        except InkwashError as worse:  # such as a full disk, on which not even the failure can be written
-            logger.error("job %s: %s", lease.job, worse)
+        except Gone:
+            raise
+        except InkwashError as worse:  # not wanted any more, or not even the failure can be written
+            logger.error("job %s cannot be failed: %s", lease.job, worse)
 
     def _hand_back(self, lease: Lease) -> None:
         with contextlib.suppress(StaleLease):

@@ -83,8 +83,11 @@ class Service:
         self.desk.tidy()
         self._supervisor.start()
 
-    def stop(self, grace: float = 30.0) -> None:
+    def drain(self, grace: float = 30.0) -> None:
         self._supervisor.stop(grace)
+
+    def stop(self, grace: float = 30.0) -> None:
+        self.drain(grace)
         self._database.close()
 
     def ready(self) -> bool:

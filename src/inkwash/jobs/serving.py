@@ -185,8 +185,15 @@ class ServiceProtocol(Protocol):
         """Take the data folder (raises InkwashError if another process has it) and start the worker."""
         ...
 
+    def drain(self, grace: float = 30.0) -> None:
+        """No new job is begun, running ones may finish within ``grace`` seconds, the rest is handed back.
+
+        The desk and the gallery still answer.
+        """
+        ...
+
     def stop(self, grace: float = 30.0) -> None:
-        """Drain: no new job is begun, running ones may finish within ``grace`` seconds, the rest is handed back."""
+        """Drain, and let go of the data folder."""
         ...
 
     def system(self) -> System: ...

@@ -11,12 +11,11 @@ from typing import Any
 import torch
 from PIL import Image
 
-from inkwash.core import images
+from inkwash.core import images, wire
 from inkwash.core.errors import DamagedFile
-from inkwash.core.request import GenerateRequest
 from inkwash.generation import explain
 from inkwash.generation.engine import Engine
-from inkwash.generation.preview import Previewer
+from inkwash.generation.preview import Previews
 from inkwash.generation.run import Run
 from inkwash.generation.session import Ended, Session, Work
 from inkwash.jobs.protocol import Bench, Glimpse, Lease
@@ -39,7 +38,8 @@ class Studio:
         self.format = format
         self.strict = strict
         self.session = Session(engine, side_by_side)
-        self.previewer = Previewer(engine)
+        self.previews = Previews()
+        self._model: str | None = None
         self._tellers: dict[int, Teller] = {}
         self._pace: float | None = None
 
@@ -50,14 +50,16 @@ class Studio:
         return self.session.fits(lease.request.get("model"), lease.request.get("vae"))
 
     def add(self, lease: Lease, stopped: Callable[[], bool]) -> int:
-        teller = Teller(lease, self.bench, self.glimpse, self.previewer, stopped, self.format)
+        teller = Teller(lease, self.bench, self.glimpse, stopped, self.format)
         if lease.kind == "explain":
             work = self._explained(lease, teller)
         else:
-            request = request_of(lease.request)
+            request = wire.from_json(lease.request)
             if request.strict is None:
                 request = dataclasses.replace(request, strict=self.strict)
             work = _unkept(self.session.work(request, teller))
+        model = self.session.model(work.request.model, work.request.vae)
+        teller.preview, self._model = self.previews.of(model).preview, model.spec.name
         ticket = self.session.take(work)
         self._tellers[ticket] = teller
         return ticket
@@ -76,7 +78,7 @@ class Studio:
     def _explained(self, lease: Lease, teller: Teller) -> Work:
         values = dict(lease.request)
         cfgs, noise = values.pop("cfgs", ()), values.pop("noise", None)
-        request, keep = request_of(values), self._keeper(lease)
+        request, keep = wire.from_json(values), self._keeper(lease)
         if noise is None:
             return explain.drawing(self.session, request, cfgs, teller, keep)
         picture = _opened(Path(noise["picture"]))
@@ -89,7 +91,7 @@ class Studio:
         return keep
 
     def load(self, model: str | None) -> None:
-        self.engine.model(model)
+        self._model = self.session.model(model).spec.name
 
     def clear(self) -> None:
         gc.collect()
@@ -97,23 +99,16 @@ class Studio:
             torch.cuda.empty_cache()
 
     def facts(self) -> Mapping[str, Any]:
-        compute, model = self.engine.compute, self.engine.current
+        compute = self.engine.compute
         free, total = torch.cuda.mem_get_info(compute.device) if compute.device.type == "cuda" else (None, None)
         return {
-            "model": model.spec.name if model else None,
+            "model": self._model,
             "device": str(compute.device),
             "dtype": str(compute.dtype).removeprefix("torch."),
             "seconds_per_step": self._pace,
             "gpu_free": free,
             "gpu_total": total,
         }
-
-
-def request_of(values: Mapping[str, Any]) -> GenerateRequest:
-    """The request of a job; its fields were checked when it was handed in."""
-    return GenerateRequest(
-        **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    )
 
 
 def _opened(path: Path) -> Image.Image:

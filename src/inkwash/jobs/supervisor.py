@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import threading
@@ -14,6 +15,7 @@ from typing import IO, Any
 
 import psutil
 
+from inkwash.core.errors import InkwashError
 from inkwash.jobs import deaths
 from inkwash.jobs.live import Board
 from inkwash.jobs.log import Log
@@ -24,6 +26,8 @@ from inkwash.jobs.store import Store
 from inkwash.jobs.wire import Connection
 
 PACKAGE = Path(__file__).resolve().parents[2]
+LAST_STEP = 5.0
+"""Seconds a draining worker may take, when its time is up, to end its step and hand back what it has."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ class Supervisor:
         self._numbers = count()
         self._running: Running | None = None
         self._stopping = threading.Event()
-        self._drained = threading.Event()
+        self._grace = 0.0
         self._thread = threading.Thread(target=self._keep_running, name="supervisor", daemon=True)
 
     def start(self) -> None:
@@ -78,15 +82,8 @@ class Supervisor:
 
     def stop(self, grace: float) -> None:
         """Let the worker finish what it can within ``grace`` seconds; what is left waits again."""
+        self._grace = grace
         self._stopping.set()
-        running = self._running
-        if running is not None:
-            running.office.order("drain", grace=grace)
-            try:
-                running.process.wait(grace + self.patience.silence if grace else self.patience.look)
-            except subprocess.TimeoutExpired:
-                running.process.kill()
-        self._drained.set()
         if self._thread.is_alive():
             self._thread.join()
 
@@ -136,7 +133,7 @@ class Supervisor:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=_environment(),
+                env=environment(),
                 start_new_session=True,  # Ctrl-C is for the server, which then drains
             )
         except OSError as error:
@@ -155,14 +152,17 @@ class Supervisor:
     def _watched(self, running: Running) -> str | None:
         """Wait until the worker is dead.  Why it was killed here, if it was."""
         hung: str | None = None
+        deadline: float | None = None  # once it drains
         while True:
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 running.process.wait(self.patience.look)
                 return hung
-            except subprocess.TimeoutExpired:
-                hung = hung or self._hung(running)
-                if hung is not None:
-                    running.process.kill()
+            if self._stopping.is_set() and deadline is None:
+                running.office.order("drain", grace=self._grace)
+                deadline = self.clock() + self._grace + LAST_STEP
+            hung = hung or self._hung(running)
+            if hung is not None or (deadline is not None and self.clock() > deadline):
+                running.process.kill()
 
     def _hung(self, running: Running) -> str | None:
         heard = running.since if running.office.heard is None else running.office.heard
@@ -178,7 +178,10 @@ class Supervisor:
         self._running = None
         death = deaths.explain(running.process.returncode, running.kills, hung)
         self.log.add(f"worker {running.process.pid}: {death.why}")
-        self.store.abandon(running.name, death.why, counts=death.counts)
+        try:
+            self.store.abandon(running.name, death.why, counts=death.counts)
+        except InkwashError as error:  # such as a full disk; the leases run out by themselves
+            self.log.add(f"its jobs cannot be taken back yet: {error}")
 
     def _copy(self, lines: IO[bytes]) -> None:
         """The worker's standard error into the log."""
@@ -193,7 +196,7 @@ def _memory(pid: int) -> int:
         return 0
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """The worker imports the same Inkwash as its owner, however that was found."""
     paths = [str(PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])]
     return os.environ | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}

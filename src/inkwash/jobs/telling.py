@@ -19,9 +19,9 @@ PREVIEW_EVERY = 0.25
 
 
 class Preview(Protocol):
-    """A small picture of what the model believes at a step; ``generation.preview.Previewer``."""
+    """A small picture of what the model believes at a step; ``generation.preview.Known.preview``."""
 
-    def __call__(self, step: Step, seconds: float, /) -> Image.Image | None:
+    def __call__(self, step: Step, seconds: float, /) -> Image.Image:
         """seconds: what a step takes at present."""
         ...
 
@@ -46,7 +46,6 @@ class Teller:
         lease: Lease,
         bench: Bench,
         glimpse: Callable[[Glimpse], None],
-        preview: Preview,
         stopped: Callable[[], bool],
         format: Format,
         clock: Callable[[], float] = time.monotonic,
@@ -54,7 +53,7 @@ class Teller:
         self.lease = lease
         self.bench = bench
         self.glimpse = glimpse
-        self.preview = preview
+        self.preview: Preview | None = None  # set when the model is there
         self.stopped = stopped
         self.format = format
         self.clock = clock
@@ -86,9 +85,8 @@ class Teller:
         now = self.clock()
         self.seconds_per_step = (now - self._started) / max(1.0, sum(self._done.values()) * (event.steps + 1))
         preview = None
-        if now - self._previewed >= PREVIEW_EVERY:
-            image = self.preview(event, self.seconds_per_step)
-            preview = None if image is None else images.encode(image, format="webp", quality=75)
+        if self.preview is not None and now - self._previewed >= PREVIEW_EVERY:
+            preview = images.encode(self.preview(event, self.seconds_per_step), format="webp", quality=75)
             self._previewed = self.clock()
         self._tell(event.image, event.step, event.sigma, "drawing", preview)
 

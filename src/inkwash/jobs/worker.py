@@ -16,11 +16,14 @@ import time
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
+from inkwash.core.errors import InkwashError
 from inkwash.jobs.bench import RemoteBench
 from inkwash.jobs.drawing import Drawing, Easel
 from inkwash.jobs.inbox import Inbox
 from inkwash.jobs.telling import Format
 from inkwash.jobs.wire import Connection, Gone
+
+logger = logging.getLogger(__name__)
 
 HEARTBEAT = 2.0
 """Seconds between two heartbeats."""
@@ -77,6 +80,8 @@ def _beat(bench: RemoteBench, hearts: list[Drawing], inbox: Inbox) -> None:
                 bench.beat(state="starting")
         except Gone:
             return
+        except InkwashError as error:
+            logger.error("the leases cannot be renewed: %s", error)
         time.sleep(HEARTBEAT)
 
 
@@ -88,7 +93,7 @@ def _renew(bench: RemoteBench, drawing: Drawing, inbox: Inbox) -> None:
             if lease.job not in held and lease in drawing.beat.leases:
                 inbox.lost(lease.job)
     stuck = time.monotonic() - beat.since if beat.leases else 0.0
-    bench.beat(state="busy" if beat.leases else "idle", stuck=stuck, **(beat.facts or {}))
+    bench.beat(state="busy" if beat.leases else "idle", stuck=stuck, **beat.facts)
 
 
 def _thread(target: Callable[..., None], *arguments: object) -> None:

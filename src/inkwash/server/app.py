@@ -18,10 +18,12 @@ from inkwash.server.a1111 import draw, lists, options, progress
 from inkwash.server.accounts import Accounts, Attempts, secret_of
 from inkwash.server.answers import Json
 from inkwash.server.context import Context
-from inkwash.server.guard import Guard, rules
+from inkwash.server.guard import Guard
 from inkwash.server.metrics import Counting
 from inkwash.server.options import Options
+from inkwash.server.places import rules
 from inkwash.server.preferences import Preferences
+from inkwash.server.turnstile import Turnstile
 
 DESCRIPTION = "Stable Diffusion as a service: Inkwash's own API, AUTOMATIC1111's and OpenAI's pictures."
 A1111 = (draw.router, progress.router, options.router, lists.router)
@@ -59,12 +61,14 @@ def create_app(context: Context, page: Callable[[FastAPI], None] | None = None) 
     if page is not None:
         page(app)
     serving = context.settings.server
+    app.add_middleware(errors.Net)
     app.add_middleware(
         Guard,
         rules=rules(serving.host, serving.allowed_hosts, serving.body_mb),
         accounts=context.accounts,
         attempts=context.attempts,
     )
+    app.add_middleware(Turnstile)
     app.add_middleware(Counting, metrics=context.metrics)  # outermost
     _document(app)
     return app

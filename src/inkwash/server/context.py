@@ -93,12 +93,13 @@ class Caller:
         return self.user or None
 
 
-def _context(request: Request) -> Context:
+# Both are async so that FastAPI calls them in place; plain ones would each cost a hop to a thread.
+async def _context(request: Request) -> Context:
     context: Context = request.app.state.context
     return context
 
 
-def _caller(request: Request) -> Caller:
+async def _caller(request: Request) -> Caller:
     client = request.headers.get("x-inkwash-client") or request.query_params.get("client") or ""
     if client and not _CLIENT.fullmatch(client):
         raise Refusal(422, "invalid_client", "X-Inkwash-Client must be 1 to 64 letters, digits, - _ or .",

@@ -14,7 +14,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.types import Scope
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from inkwash.core.errors import DamagedFile, InkwashError, InvalidRequest, ModelNotFound
 from inkwash.core.files import CannotWrite
@@ -74,7 +74,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(InkwashError, _told)
     app.add_exception_handler(RequestValidationError, _misfit)
     app.add_exception_handler(HTTPException, _plain)
-    app.add_exception_handler(Exception, _defect)
 
 
 def answer(scope: Scope, error: InkwashError) -> Response:
@@ -136,10 +135,29 @@ async def _plain(request: Request, error: Exception) -> Response:
     return shaped(request.scope, fault, error.headers)
 
 
-async def _defect(request: Request, error: Exception) -> Response:
-    """A defect of ours: told in the log with its traceback, to the client without."""
-    log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
+@dataclass
+class Net:
+    """The layer around the routes: what escapes them is a defect of ours, told in the log and not to the client."""
+
+    app: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def sending(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, sending)
+        except Exception as error:
+            log.error("%s %s failed", scope.get("method"), scope.get("path"), exc_info=error)
+            if not started:
+                await _defect(scope)(scope, receive, sending)
+
+
+def _defect(scope: Scope) -> Response:
     message = "This is a defect in Inkwash; its log says more."
-    return shaped(
-        request.scope, Fault(500, "defect", "InternalError", message, "Please report it with the log's lines.")
-    )
+    remedy = "Please report it with the log's lines."
+    return shaped(scope, Fault(500, "defect", "InternalError", message, remedy))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import ipaddress
 import socket
@@ -9,13 +10,17 @@ from collections.abc import Callable
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
 
 from inkwash.core.errors import InkwashError
 from inkwash.core.server_table import ServerTable
 from inkwash.core.settings import BadSettings
+from inkwash.server.accounts import parse
 from inkwash.server.context import Context
 
-GRACE = 30  # seconds that answers under way have when the server goes down
+GRACE = 30.0  # seconds that what is being drawn has to be finished when the server goes down
+ANSWERING = 15  # seconds more, for answers to be read
+FILES = 65_536
 BACKLOG = 2048  # connections that may knock at once
 
 
@@ -24,8 +29,8 @@ class CannotListen(InkwashError):
 
 
 def check_public(table: ServerTable) -> None:
-    """A service that others can reach has passwords.  Raises BadSettings."""
-    if table.passwords:
+    """A service that others can reach has passwords.  Raises BadSettings, for senseless ones too."""
+    if parse(table.passwords):
         return
     if not is_local(table.host):
         raise BadSettings(
@@ -66,6 +71,18 @@ def listen(host: str, port: int) -> socket.socket:
     return found
 
 
+def make_room() -> None:
+    """As many open files as the system lets us have: every client that waits is one, and 1024 is a common limit."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def address(host: str, port: int) -> str:
     """What a person types into a browser."""
     name = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(host, host)
@@ -83,7 +100,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                timeout_graceful_shutdown=GRACE,
+                timeout_graceful_shutdown=int(GRACE) + ANSWERING,
                 backlog=BACKLOG,
             )
         )
@@ -96,7 +113,9 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._context.closing.set()
+        drained = asyncio.ensure_future(run_in_threadpool(self._context.service.drain, GRACE))
         await super().shutdown(sockets)
+        await drained
 
 
 def _words(host: str, port: int, error: OSError) -> CannotListen:

@@ -13,7 +13,10 @@ from inkwash.jobs.protocol import Job
 from inkwash.jobs.serving import Live, News, Watch
 from inkwash.server.context import Context
 from inkwash.server.errors import Refusal
+from inkwash.server.turnstile import step_aside
 
+# Far back in the queue a job is told of every one that leaves before it; that often it need not look.
+FAR_BACK, FAR_BACK_SECONDS = 8, 0.25
 ENDED = ("done", "failed", "cancelled")
 
 
@@ -60,30 +63,36 @@ async def first_of(*events: asyncio.Event, timeout: float | None = None) -> None
 async def finished(context: Context, job: Job, request: Request) -> Job:
     """The job when it has ended.  If the client leaves first, the job is cancelled and Gone raised.
 
-    The request's body must have been read.  A server that goes down lets running jobs finish first; what is still
-    waiting then is answered with 503 and goes on after the restart.
+    The request's body must have been read.  A server that goes down lets running jobs finish; for one that has to wait
+    for the next start, Refusal 503 is raised.
     """
+    step_aside(request.scope)
     left = asyncio.Event()
     listener = asyncio.create_task(_until_gone(request, left))
     try:
         with watching(context.service.live, job=job.id) as (watch, changed):
-            job = await run_in_threadpool(context.service.desk.get, job.id)
-            while job.state not in ENDED:
-                await first_of(changed, left, context.closing)
+            while (job := await run_in_threadpool(context.service.desk.get, job.id)).state not in ENDED:
+                if context.closing.is_set() and job.state == "queued":
+                    raise _closing(job)
+                await _something_new(context, job, changed, left)
                 if left.is_set():
                     await run_in_threadpool(context.service.desk.cancel, job.id)
                     raise Gone
                 changed.clear()
-                seen = watch.take()
-                if seen.jobs or context.closing.is_set():
-                    job = await run_in_threadpool(context.service.desk.get, job.id)
-                if context.closing.is_set() and job.state == "queued":
-                    raise _closing(job)
-                if context.closing.is_set() and job.state == "running":
-                    await first_of(changed, left, timeout=1.0)
+                watch.take()
             return job
     finally:
         listener.cancel()
+
+
+async def _something_new(context: Context, job: Job, changed: asyncio.Event, left: asyncio.Event) -> None:
+    """Until it is worth while to look at the job again."""
+    if context.closing.is_set():
+        await first_of(changed, left, timeout=1.0)
+        return
+    await first_of(changed, left, context.closing)
+    if job.position is not None and job.position > FAR_BACK:
+        await first_of(left, context.closing, timeout=FAR_BACK_SECONDS)
 
 
 def _closing(job: Job) -> Refusal:

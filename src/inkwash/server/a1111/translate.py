@@ -130,10 +130,9 @@ def alias(sampler: str) -> str:
 
 
 def _eta(body: Drawing, sampler: str, settings: Mapping[str, Any]) -> float | None:
-    if body.eta is not None:
-        return body.eta
+    """The request's, else the option's; None for the sampler's own, which A1111's defaults are."""
     option = "eta_ddim" if sampler.startswith("DDIM") else "eta_ancestral"
-    value = settings[option]
+    value = settings[option] if body.eta is None else body.eta
     return None if value == OPTIONS[option] or not isinstance(value, int | float) else float(value)
 
 
