@@ -1,6 +1,7 @@
 """Every flag, setting and variable is told of in both languages."""
 
 import re
+import tomllib
 from dataclasses import fields
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import typer
 from inkwash.cli.app import app
 from inkwash.core import choices, naming
 from inkwash.core.limits import Limits
+from inkwash.core.server_table import ServerTable
 from inkwash.core.settings import Memory
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -63,6 +65,16 @@ def test_every_setting_and_name_field_is_told(language: str) -> None:
         assert re.search(rf"^{field.name} = {getattr(Limits(), field.name)}\b", text, re.MULTILINE)
     for field in fields(Memory):
         assert re.search(rf"^{field.name} = {getattr(Memory(), field.name):g}\b", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_setting_of_the_server_is_told(language: str) -> None:
+    text = page(language, "service")
+    told = tomllib.loads(text.split("```toml")[1].split("```")[0])["server"]
+    defaults = {field.name: getattr(ServerTable(), field.name) for field in fields(ServerTable)}
+    assert told == {name: list(value) if isinstance(value, tuple) else value for name, value in defaults.items()}
+    for flag in (flags("serve") | flags("webui")) - {"--help", "--browser"}:
+        assert flag in text
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -86,6 +86,7 @@ def engine() -> FakeEngine:
 def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No test writes into the clone or reads a person's settings."""
     monkeypatch.setenv("INKWASH_OUTPUTS_DIR", str(tmp_path / "outputs"))
+    monkeypatch.setenv("INKWASH_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("INKWASH_MODELS_DIR", str(tmp_path / "library"))
     monkeypatch.setenv("INKWASH_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))

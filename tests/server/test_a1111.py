@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
+from tests.server.conftest import context_of
 from tests.support.service import PaintingService
 
 from inkwash.core import images
+from inkwash.server.a1111.tasks import REMEMBERED, Tasks
 
 API = "/sdapi/v1"
 
@@ -127,6 +129,7 @@ def test_progress_and_interrupt(client: TestClient, service: PaintingService) ->
     assert busy["state"]["sampling_steps"] == 4
     assert busy["state"]["job_count"] == 2
     assert decoded(busy["current_image"]).size == (8, 8)
+    assert client.get("/internal/pending-tasks").json()["size"] == 0
     assert client.get(f"{API}/progress?skip_current_image=true").json()["current_image"] is None
     task = client.post("/internal/progress", json={"id_task": "task(1)"}).json()
     assert task["active"] is True
@@ -157,6 +160,8 @@ def test_interrupt_leaves_others_alone(opened: Any, service: PaintingService) ->
     assert client.get(f"{API}/progress", auth=("bob", "b")).json()["state"]["job_count"] == 0
     assert client.get(f"/api/v1/jobs/{job}", auth=("bob", "b")).status_code == 404
     assert client.post(f"/api/v1/jobs/{job}/cancel", auth=("bob", "b")).status_code == 404
+    pushed = client.post("/api/v1/jobs", json={"request": {}, "priority": 5}, auth=("bob", "b"))
+    assert (pushed.status_code, pushed.json()["field"]) == (403, "priority")
     assert client.get(f"/api/v1/jobs/{job}", auth=("ann", "a")).json()["state"] == "running"
     service.let_go.set()
     thread.join()
@@ -240,3 +245,22 @@ def test_openai(client: TestClient) -> None:
         told = client.post("/v1/images/generations", json=asked | wrong)
         assert told.status_code in (404, 422)
         assert set(told.json()["error"]) == {"message", "type", "param", "code"}
+
+
+def test_a_chosen_model_that_was_taken_away_is_forgotten(client: TestClient) -> None:
+    context_of(client).options.set("", {"sd_model_checkpoint": "gone.safetensors"})
+    assert client.get(f"{API}/options").json()["sd_model_checkpoint"].startswith("inkwash")
+    assert client.post(f"{API}/txt2img", json={}).status_code == 404
+
+
+def test_task_ids_are_remembered_up_to_a_bound() -> None:
+    tasks = Tasks()
+    for number in range(REMEMBERED + 5):
+        tasks.put("ann", f"task-{number}", f"job-{number}")
+    assert tasks.job("ann", "task-3") is None
+    assert tasks.task("job-3") == "job-3"
+    assert tasks.job("ann", "task-9") == "job-9"
+    tasks.put("ann", "task-9", "job-other")
+    assert tasks.task("job-9") == "job-9"
+    assert tasks.task("job-other") == "task-9"
+    assert tasks.job("bob", "task-9") is None

@@ -19,10 +19,12 @@ from inkwash.core.server_table import ServerTable
 from inkwash.core.settings import BadSettings
 from inkwash.server import app as application
 from inkwash.server.accounts import COOKIE, Accounts
-from inkwash.server.guard import OPEN, rules
+from inkwash.server.guard import OPEN
 from inkwash.server.listening import CannotListen, check_public, listen
+from inkwash.server.places import rules
 
 EVERYBODYS = sorted(OPEN - {"/", "/api/v1/login"})  # what answers without a password: nothing of anybody's
+OTHERS = [("GET", "/openapi.json"), ("GET", "/nothing"), ("POST", "/sdapi/v1/server-kill")]
 ROUTES = sorted(
     (method, route.path)
     for router in application.ROUTERS
@@ -71,7 +73,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     service.stop()
 
 
-@pytest.mark.parametrize(("method", "path"), ROUTES)
+@pytest.mark.parametrize(("method", "path"), [*ROUTES, *OTHERS])
 def test_no_route_answers_strangers(guarded: TestClient, method: str, path: str) -> None:
     login = path == "/api/v1/login"
     for more in STRANGERS:

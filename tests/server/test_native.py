@@ -60,6 +60,7 @@ def test_a_job_from_hand_in_to_picture(client: TestClient) -> None:
         ({"sigmas": "7 3"}, "sigmas", "list"),
         ({"tiling": 1}, "tiling", "true or false"),
         ({"seed": 2**70}, "seed", "at most"),
+        ({"prompt": "<lora:a:1>" * 33}, "prompt", "32"),
     ],
 )
 def test_a_wrong_field_is_named_with_what_to_do(

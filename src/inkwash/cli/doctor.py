@@ -112,7 +112,7 @@ def disk(folder: Path) -> Finding:
 def packages() -> Finding:
     """Everything the program imports, imported once."""
     absent = []
-    for name in ("numpy", "PIL", "psutil", "tokenizers", "yaml", "scipy", "rich"):
+    for name in ("numpy", "PIL", "psutil", "tokenizers", "yaml", "scipy", "rich", "fastapi", "uvicorn"):
         try:
             importlib.import_module(name)
         except ImportError:

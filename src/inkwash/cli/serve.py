@@ -83,6 +83,7 @@ def _run(
             say("Open that address in a browser.")
 
     _stay_alive_after_signals()
+    listening.make_room()
     with service:
         listening.Server(app.create_app(context, add_page), context, started).run([listener])
         say("Stopping; what is being drawn may finish.")

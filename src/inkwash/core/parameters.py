@@ -7,8 +7,7 @@ dataclass, ranges from ``core.limits``; a test holds the table complete.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal
 
 from inkwash.core.choices import EMPHASIS, NOISE_SOURCES
@@ -322,8 +321,3 @@ def _plain(value: object) -> object:
     if isinstance(value, tuple):
         return list(value)
     return None if isinstance(value, float) and math.isinf(value) else value
-
-
-def missing() -> Sequence[str]:
-    """Fields of GenerateRequest that the table lacks; for the test."""
-    return [field.name for field in fields(GenerateRequest) if field.name not in BY_NAME]

@@ -27,7 +27,7 @@ class Accounts:
     """
 
     def __init__(self, passwords: str, secret: bytes, clock: Callable[[], float] = time.time) -> None:
-        self.passwords = _parse(passwords)
+        self.passwords = parse(passwords)
         self.clock = clock
         self._secret = secret
 
@@ -107,7 +107,8 @@ def secret_of(data_dir: Path) -> bytes:
     return path.read_bytes()
 
 
-def _parse(passwords: str) -> dict[str, str]:
+def parse(passwords: str) -> dict[str, str]:
+    """Password by user.  Raises BadSettings."""
     accounts = {}
     for pair in filter(None, (part.strip() for part in passwords.split(","))):
         user, colon, password = pair.partition(":")

@@ -18,9 +18,10 @@ from inkwash.server.a1111 import draw, lists, options, progress
 from inkwash.server.accounts import Accounts, Attempts, secret_of
 from inkwash.server.answers import Json
 from inkwash.server.context import Context
-from inkwash.server.guard import Guard, rules
+from inkwash.server.guard import Guard
 from inkwash.server.metrics import Counting
 from inkwash.server.options import Options
+from inkwash.server.places import rules
 from inkwash.server.preferences import Preferences
 from inkwash.server.turnstile import Turnstile
 

@@ -5,12 +5,8 @@ Plain ASGI, so that nothing of a refused body is ever kept and streams pass unbu
 
 from __future__ import annotations
 
-import ipaddress
-import socket
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -18,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from inkwash.server.accounts import COOKIE, Accounts, Attempts
 from inkwash.server.errors import Refusal, answer
+from inkwash.server.places import Rules, same_origin
 
 OPEN = frozenset({"/health", "/ready", "/", "/api/v1/login", "/api/v1/session"})  # answer without a password
 OPEN_UNDER = "/assets/"  # the page itself: nothing of anybody's
@@ -29,35 +26,6 @@ HEADERS = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",  # the page brings one of its own
     "cache-control": "no-store",
 }
-
-
-@dataclass(frozen=True)
-class Rules:
-    """hosts: names the service answers to; any_address: whether numbers do too, as on a public interface."""
-
-    hosts: frozenset[str]
-    any_address: bool
-    body: int  # bytes of one request
-
-    def knows(self, host: str) -> bool:
-        """Whether a ``Host`` header means this service, not a stranger's name that was pointed here."""
-        name = _host_name(host)
-        if name is None:
-            return False
-        address = _address(name)
-        if address is None:
-            return name in self.hosts
-        return self.any_address or address.is_loopback or name in self.hosts
-
-
-def rules(host: str, allowed: Iterable[str], body_mb: int) -> Rules:
-    """host: the address that is listened on."""
-    names = {"localhost", host.lower(), *(name.lower() for name in allowed)}
-    address = _address(host)
-    public = address is None or not address.is_loopback
-    if public:
-        names.add(socket.gethostname().lower())
-    return Rules(frozenset(names), public, body_mb * 2**20)
 
 
 @dataclass
@@ -90,7 +58,7 @@ class Guard:
             raise Refusal(403, "wrong_host", f"This service is not called {host[:80]!r}.",
                           "Use its address, or add the name to allowed_hosts in [server].")  # fmt: skip
         origin = headers.get("origin")
-        if origin is not None and not _same_origin(origin, host):
+        if origin is not None and not same_origin(origin, host):
             raise Refusal(403, "foreign_origin", f"Pages of {origin[:80]!r} may not use this service.",
                           "Open the service's own page.")  # fmt: skip
 
@@ -152,33 +120,6 @@ def _with_headers(send: Send) -> Send:
         await send(message)
 
     return sending
-
-
-def _host_name(host: str) -> str | None:
-    """The name in a Host header, without port; None if it is none."""
-    try:
-        parts = urlsplit(f"//{host}")
-        _ = parts.port  # raises for senseless ones
-    except ValueError:
-        return None
-    return parts.hostname.rstrip(".") if parts.hostname and parts.netloc == host and "@" not in host else None
-
-
-def _same_origin(origin: str, host: str) -> bool:
-    scheme, _, place = origin.partition("://")
-    return scheme in ("http", "https") and _with_port(place, scheme) == _with_port(host, scheme)
-
-
-def _with_port(place: str, scheme: str) -> str:
-    default = ":443" if scheme == "https" else ":80"
-    return place.lower().removesuffix(default)
-
-
-def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(name)
-    except ValueError:
-        return None
 
 
 def _cookie(headers: Headers) -> str:

@@ -15,10 +15,12 @@ from starlette.concurrency import run_in_threadpool
 from inkwash.core.errors import InkwashError
 from inkwash.core.server_table import ServerTable
 from inkwash.core.settings import BadSettings
+from inkwash.server.accounts import parse
 from inkwash.server.context import Context
 
 GRACE = 30.0  # seconds that what is being drawn has to be finished when the server goes down
 ANSWERING = 15  # seconds more, for answers to be read
+FILES = 65_536
 BACKLOG = 2048  # connections that may knock at once
 
 
@@ -27,8 +29,8 @@ class CannotListen(InkwashError):
 
 
 def check_public(table: ServerTable) -> None:
-    """A service that others can reach has passwords.  Raises BadSettings."""
-    if table.passwords:
+    """A service that others can reach has passwords.  Raises BadSettings, for senseless ones too."""
+    if parse(table.passwords):
         return
     if not is_local(table.host):
         raise BadSettings(
@@ -67,6 +69,18 @@ def listen(host: str, port: int) -> socket.socket:
         raise _words(host, port, error) from error
     found.setblocking(False)
     return found
+
+
+def make_room() -> None:
+    """As many open files as the system lets us have: every client that waits is one, and 1024 is a common limit."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def address(host: str, port: int) -> str:

@@ -20,7 +20,7 @@ from inkwash.server import orders
 from inkwash.server.answers import Json
 from inkwash.server.context import Caller, Context, Here, Who
 from inkwash.server.errors import Refusal
-from inkwash.server.native.shapes import item_json
+from inkwash.server.native.shapes import item_out
 from inkwash.server.waiting import Gone, finished
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"])
@@ -87,4 +87,4 @@ def _answer(context: Context, body: Generation, job: Job, base: str) -> dict[str
 def _picture(context: Context, body: Generation, job: Job, item: Item, base: str) -> dict[str, str]:
     if body.response_format == "b64_json":
         return {"b64_json": base64.b64encode(context.check_file(Path(item.path)).read_bytes()).decode()}
-    return {"url": f"{base}{item_json(job, item)['url']}"}
+    return {"url": f"{base}{item_out(job, item).url}"}

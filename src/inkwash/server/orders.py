@@ -11,7 +11,10 @@ from inkwash.core import limits, wire
 from inkwash.core.choices import nearest
 from inkwash.core.errors import InvalidRequest, ModelNotFound
 from inkwash.core.request import GenerateRequest
+from inkwash.prompt.networks import parse_networks
 from inkwash.server.context import Context
+
+NETWORKS = 32  # in one prompt
 
 
 def settle(context: Context, request: GenerateRequest) -> GenerateRequest:
@@ -26,6 +29,7 @@ def settle(context: Context, request: GenerateRequest) -> GenerateRequest:
         raise InvalidRequest(f"{checked.batch_size * checked.batch_count} pictures are asked for; at most {most} are "
                              "drawn for one request.", "Ask for fewer at a time.", "batch_count")  # fmt: skip
     _check_styles(context, checked.styles)
+    _check_networks(checked)
     return dataclasses.replace(
         checked,
         model=None if checked.model is None else _place(context, checked.model, "model"),
@@ -42,6 +46,14 @@ def _place(context: Context, name: str, kind: Kind) -> str:
     if "\0" in name:
         raise ModelNotFound(f"No {kind} has such a name.", "List them with GET /api/v1/models.")
     return context.catalog.find(name, kind).relative
+
+
+def _check_networks(request: GenerateRequest) -> None:
+    """Raises InvalidRequest for too many <lora:...>, and for tags that cannot be read."""
+    count = sum(len(parse_networks(text)[1]) for text in (request.prompt, request.negative_prompt))
+    if count > NETWORKS:
+        message = f"The prompt names {count} networks; at most {NETWORKS} are taken."
+        raise InvalidRequest(message, "Leave some out.", "prompt")
 
 
 def _check_styles(context: Context, names: tuple[str, ...]) -> None:

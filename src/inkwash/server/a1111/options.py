@@ -7,7 +7,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body
 from pydantic import JsonValue
 
-from inkwash.core.errors import ModelNotFound
+from inkwash.checkpoint.catalog import Entry
+from inkwash.core.errors import InkwashError, ModelNotFound
 from inkwash.server.context import Context, Here, Who
 
 router = APIRouter(prefix="/sdapi/v1", tags=["A1111"])
@@ -16,7 +17,7 @@ router = APIRouter(prefix="/sdapi/v1", tags=["A1111"])
 @router.get("/options")
 def options(context: Here, caller: Who) -> dict[str, Any]:
     found = context.options.of(caller.user)
-    entry = context.catalog.find(found["sd_model_checkpoint"]) if found["sd_model_checkpoint"] else _first(context)
+    entry = _chosen(context, found["sd_model_checkpoint"])
     if entry is not None:
         found |= {"sd_model_checkpoint": entry.title, "sd_checkpoint_hash": entry.sha256 or ""}
     return found
@@ -59,7 +60,15 @@ def cmd_flags(context: Here) -> dict[str, Any]:
     }
 
 
-def _first(context: Context) -> Any:
+def _chosen(context: Context, name: str | None) -> Entry | None:
+    """The model of an option; the first where none was chosen, or the chosen one was taken away since."""
+    try:
+        return context.catalog.find(name)
+    except InkwashError:
+        return _first(context)
+
+
+def _first(context: Context) -> Entry | None:
     return next(iter(context.catalog.entries("model")), None)
 
 

@@ -66,7 +66,7 @@ def task_progress(body: Progress, context: Here, caller: Who) -> dict[str, Any]:
 @router.get("/internal/pending-tasks")
 def pending(context: Here, caller: Who) -> dict[str, Any]:
     waiting = list(reversed(_own(context, caller, ("queued",))))
-    return {"size": len(waiting), "tasks": [context.tasks.task(caller.user, job.id) for job in waiting]}
+    return {"size": len(waiting), "tasks": [context.tasks.task(job.id) for job in waiting]}
 
 
 @router.get("/internal/ping")

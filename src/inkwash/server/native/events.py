@@ -13,7 +13,7 @@ from starlette.responses import StreamingResponse
 from inkwash.jobs.protocol import Job, JobNotFound
 from inkwash.server.answers import finite
 from inkwash.server.context import Context, Here, Who
-from inkwash.server.native.shapes import glimpse_json, job_json
+from inkwash.server.native.shapes import JobOut, glimpse_json, job_out
 from inkwash.server.waiting import ENDED, news, watching
 
 router = APIRouter(prefix="/api/v1", tags=["jobs"])
@@ -40,13 +40,13 @@ def _stream(lines: AsyncIterator[str]) -> StreamingResponse:
 async def _of_job(context: Context, job: Job) -> AsyncIterator[str]:
     with watching(context.service.live, job=job.id) as (watch, changed):
         job = await run_in_threadpool(context.service.desk.get, job.id)
-        yield event("job", job_json(job, context.service.live))
+        yield event("job", job_out(job, context.service.live).model_dump())
         if job.state in ENDED:
             return
         async for seen in news(watch, changed, context.closing, QUIET):
             for part in await _told(context, seen.jobs):
-                yield event("job", part)
-                if part["state"] in ENDED:
+                yield event("job", part.model_dump())
+                if part.state in ENDED:
                     return
             for glimpse in seen.glimpses:
                 yield event("glimpse", glimpse_json(glimpse))
@@ -58,10 +58,10 @@ async def _of_user(context: Context, user: str | None) -> AsyncIterator[str]:
     with watching(context.service.live, user=user) as (watch, changed):
         yield ": hello\n\n"
         for job in await run_in_threadpool(_active, context, user):
-            yield event("job", job_json(job, context.service.live))
+            yield event("job", job_out(job, context.service.live).model_dump())
         async for seen in news(watch, changed, context.closing, QUIET):
             for part in await _told(context, seen.jobs):
-                yield event("job", part)
+                yield event("job", part.model_dump())
             for glimpse in seen.glimpses:
                 yield event("glimpse", glimpse_json(glimpse))
             if not seen.jobs and not seen.glimpses:
@@ -73,13 +73,13 @@ def _active(context: Context, user: str | None) -> Sequence[Job]:
     return list(reversed(context.service.desk.list(user=user, states=("queued", "running"), limit=500)))
 
 
-async def _told(context: Context, jobs: Sequence[str]) -> list[dict[str, Any]]:
+async def _told(context: Context, jobs: Sequence[str]) -> list[JobOut]:
     return await run_in_threadpool(lambda: [part for job in jobs for part in _job(context, job)])
 
 
-def _job(context: Context, job: str) -> list[dict[str, Any]]:
+def _job(context: Context, job: str) -> list[JobOut]:
     try:
-        return [job_json(context.service.desk.get(job), context.service.live)]
+        return [job_out(context.service.desk.get(job), context.service.live)]
     except JobNotFound:  # forgotten meanwhile
         return []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from inkwash.jobs.protocol import NewJob
 from inkwash.server import explain, uploads
 from inkwash.server.context import Caller, Context, Here, Who
-from inkwash.server.native.shapes import job_json
+from inkwash.server.native.shapes import JobOut, job_out
 
 router = APIRouter(prefix="/api/v1/explain", tags=["explain"])
 _PICTURE_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -28,13 +28,13 @@ class Noise(BaseModel):
 
 
 @router.post("/noise", status_code=201)
-def noise(body: Noise, context: Here, caller: Who) -> dict[str, Any]:
+def noise(body: Noise, context: Here, caller: Who) -> JobOut:
     """The forward process on a picture of one's own; the noisy pictures are the job's items."""
     steps = [body.t] if isinstance(body.t, int) else body.t
     order = {"noise": {"picture": _path(context, caller, body.picture), "ts": steps, "seed": body.seed}}
     request = explain.settled(context, order)
     job = context.service.desk.submit(NewJob(kind="explain", request=request, user=caller.user, origin="page"))
-    return job_json(job, context.service.live)
+    return job_out(job, context.service.live)
 
 
 def _path(context: Context, caller: Caller, picture: str) -> str:

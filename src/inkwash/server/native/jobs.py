@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -15,7 +15,7 @@ from inkwash.server import explain, orders
 from inkwash.server.context import Caller, Context, Here, Who
 from inkwash.server.errors import Refusal
 from inkwash.server.files import handed_out
-from inkwash.server.native.shapes import job_json
+from inkwash.server.native.shapes import JobOut, JobsOut, job_out
 
 router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"])
 
@@ -39,8 +39,12 @@ def submit(
     caller: Who,
     response: Response,
     idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
-) -> dict[str, Any]:
+) -> JobOut:
     """Hand in a job.  The same key (or Idempotency-Key) from the same user is the same job."""
+    if body.priority > 0 and context.accounts.needed:
+        raise Refusal(
+            403, "priority", "Where users take turns nobody goes first.", "Leave priority out.", field="priority"
+        )
     settled = orders.from_json if body.kind == "generate" else explain.settled
     new = NewJob(
         kind=body.kind,
@@ -52,7 +56,7 @@ def submit(
     )
     job = context.service.desk.submit(new)
     response.headers["location"] = f"/api/v1/jobs/{job.id}"
-    return job_json(job, context.service.live)
+    return job_out(job, context.service.live)
 
 
 @router.get("")
@@ -62,28 +66,28 @@ def jobs(
     state: Annotated[list[State] | None, Query()] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     before: Annotated[str | None, Query(max_length=100)] = None,
-) -> dict[str, Any]:
+) -> JobsOut:
     """The caller's jobs, newest first.  before: the id that a page continues after."""
     found = context.service.desk.list(user=caller.watched, states=state or (), limit=limit, before=before)
-    return {"jobs": [job_json(job, context.service.live) for job in found]}
+    return JobsOut(jobs=[job_out(job, context.service.live) for job in found])
 
 
 @router.get("/{job}")
-def job(job: str, context: Here, caller: Who) -> dict[str, Any]:
-    return job_json(context.job(job, caller), context.service.live)
+def job(job: str, context: Here, caller: Who) -> JobOut:
+    return job_out(context.job(job, caller), context.service.live)
 
 
 @router.post("/{job}/cancel")
-def cancel(job: str, context: Here, caller: Who) -> dict[str, Any]:
+def cancel(job: str, context: Here, caller: Who) -> JobOut:
     """A queued job is gone at once, a running one within a step; one that has ended stays as it is."""
     return _after(context, caller, job, "cancel")
 
 
 @router.post("/{job}/retry", status_code=201)
-def retry(job: str, context: Here, caller: Who, response: Response) -> dict[str, Any]:
+def retry(job: str, context: Here, caller: Who, response: Response) -> JobOut:
     """A new job of the same request, for one that failed or was cancelled."""
     found = _after(context, caller, job, "retry")
-    response.headers["location"] = f"/api/v1/jobs/{found['id']}"
+    response.headers["location"] = f"/api/v1/jobs/{found.id}"
     return found
 
 
@@ -96,7 +100,7 @@ def item(job: str, name: str, request: Request, context: Here, caller: Who) -> R
     return handed_out(context, found.path, found.media)
 
 
-def _after(context: Context, caller: Caller, job: str, verb: Literal["cancel", "retry"]) -> dict[str, Any]:
+def _after(context: Context, caller: Caller, job: str, verb: Literal["cancel", "retry"]) -> JobOut:
     own: Job = context.job(job, caller)
     desk = context.service.desk
-    return job_json(desk.cancel(own.id) if verb == "cancel" else desk.retry(own.id), context.service.live)
+    return job_out(desk.cancel(own.id) if verb == "cancel" else desk.retry(own.id), context.service.live)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
 
 from inkwash.core.errors import ModelNotFound
-from inkwash.server.context import Here, Who
+from inkwash.server.context import Context, Here, Who
 from inkwash.server.models import SUGGESTIONS, Described, describe, described
+from inkwash.server.turnstile import step_aside
 
 router = APIRouter(prefix="/api/v1/models", tags=["models"])
 
@@ -48,8 +50,13 @@ def load(body: Load, context: Here, caller: Who) -> dict[str, Any]:
 
 
 @router.get("/{name:path}")
-def model(name: str, context: Here) -> dict[str, Any]:
+async def model(name: str, request: Request, context: Here) -> dict[str, Any]:
     """One model in detail; its hash is computed if it is not known (about 2 s a GB)."""
+    step_aside(request.scope)
+    return await run_in_threadpool(_detailed, context, name)
+
+
+def _detailed(context: Context, name: str) -> dict[str, Any]:
     found = describe(context, context.catalog.with_hash(context.catalog.find(_sane(name))))
     answer = _told(found, context.service.system().worker.model)
     if found.spec is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict
@@ -10,7 +10,7 @@ from starlette.responses import FileResponse
 
 from inkwash.server.context import Here, Who
 from inkwash.server.files import handed_out
-from inkwash.server.native.shapes import picture_json
+from inkwash.server.native.shapes import PictureOut, PicturesOut, picture_out
 
 router = APIRouter(prefix="/api/v1/pictures", tags=["pictures"])
 MEDIA = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp"}
@@ -30,7 +30,7 @@ def pictures(
     trashed: bool = False,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     before: Annotated[str | None, Query(max_length=200)] = None,
-) -> dict[str, Any]:
+) -> PicturesOut:
     """Newest first.  search: words that all occur in the picture's text.  before: the id that a page continues after.
 
     Without accounts the gallery is everybody's.
@@ -38,12 +38,12 @@ def pictures(
     page = context.service.pictures.list(
         search=search, favourite=favourite, trashed=trashed, user=caller.account, limit=limit, before=before
     )
-    return {"pictures": [picture_json(picture) for picture in page.pictures], "total": page.total}
+    return PicturesOut(pictures=[picture_out(picture) for picture in page.pictures], total=page.total)
 
 
 @router.get("/{picture}")
-def picture(picture: str, context: Here, caller: Who) -> dict[str, Any]:
-    return picture_json(context.picture(picture, caller))
+def picture(picture: str, context: Here, caller: Who) -> PictureOut:
+    return picture_out(context.picture(picture, caller))
 
 
 @router.get("/{picture}/file", response_class=FileResponse)
@@ -60,19 +60,19 @@ def thumbnail(picture: str, context: Here, caller: Who) -> Response:
 
 
 @router.patch("/{picture}")
-def mark(picture: str, body: Mark, context: Here, caller: Who) -> dict[str, Any]:
+def mark(picture: str, body: Mark, context: Here, caller: Who) -> PictureOut:
     found = context.picture(picture, caller)
-    return picture_json(context.service.pictures.mark(found.id, body.favourite))
+    return picture_out(context.service.pictures.mark(found.id, body.favourite))
 
 
 @router.delete("/{picture}")
-def trash(picture: str, context: Here, caller: Who) -> dict[str, Any]:
+def trash(picture: str, context: Here, caller: Who) -> PictureOut:
     """Into the trash, from which it can be restored."""
     found = context.picture(picture, caller)
-    return picture_json(context.service.pictures.trash(found.id))
+    return picture_out(context.service.pictures.trash(found.id))
 
 
 @router.post("/{picture}/restore")
-def restore(picture: str, context: Here, caller: Who) -> dict[str, Any]:
+def restore(picture: str, context: Here, caller: Who) -> PictureOut:
     found = context.picture(picture, caller)
-    return picture_json(context.service.pictures.restore(found.id))
+    return picture_out(context.service.pictures.restore(found.id))

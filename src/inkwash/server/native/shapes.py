@@ -5,88 +5,156 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from inkwash.jobs.protocol import Glimpse, Item, Job
+from pydantic import BaseModel
+
+from inkwash.jobs.protocol import Glimpse, Item, Job, Kind, State
 from inkwash.jobs.serving import Live, Picture
 
 API = "/api/v1"
 
 
-def job_json(job: Job, live: Live) -> dict[str, Any]:
+class ProgressOut(BaseModel):
+    """picture: index of the one spoken of.  fraction: of the whole job, 0..1."""
+
+    picture: int
+    pictures: int
+    step: int
+    steps: int
+    fraction: float
+    seconds_left: float | None
+    stage: str
+
+
+class ItemOut(BaseModel):
+    """picture: its id in the gallery, for drawn ones.  facts: seed, subseed, infotext, width, height."""
+
+    name: str
+    media: str
+    url: str
+    thumbnail: str | None
+    picture: str | None
+    facts: dict[str, Any]
+
+
+class JobOut(BaseModel):
+    """Times are seconds since 1970.  position: jobs that go before it, while it is queued."""
+
+    id: str
+    kind: Kind
+    state: State
+    request: dict[str, Any]
+    created: float
+    started: float | None
+    finished: float | None
+    position: int | None
+    attempts: int
+    error: str | None
+    remedy: str | None
+    warnings: list[str]
+    origin: str
+    items: list[ItemOut]
+    progress: ProgressOut | None
+
+
+class JobsOut(BaseModel):
+    jobs: list[JobOut]
+
+
+class PictureOut(BaseModel):
+    id: str
+    url: str
+    thumbnail: str
+    width: int
+    height: int
+    created: float
+    infotext: str
+    prompt: str
+    negative_prompt: str
+    seed: int
+    model: str
+    favourite: bool
+    trashed: bool
+    job: str
+
+
+class PicturesOut(BaseModel):
+    """total: of all that fit the question, not of this page."""
+
+    pictures: list[PictureOut]
+    total: int
+
+
+def job_out(job: Job, live: Live) -> JobOut:
     glimpse = live.latest(job.id) if job.state == "running" else None
-    return {
-        "id": job.id,
-        "kind": job.kind,
-        "state": job.state,
-        "request": dict(job.request),
-        "created": job.created,
-        "started": job.started,
-        "finished": job.finished,
-        "position": job.position,
-        "attempts": job.attempts,
-        "error": job.error,
-        "remedy": job.remedy,
-        "warnings": list(job.warnings),
-        "origin": job.origin,
-        "items": [item_json(job, item) for item in job.items],
-        "progress": None if glimpse is None else _progress(glimpse),
-    }
+    return JobOut(
+        id=job.id,
+        kind=job.kind,
+        state=job.state,
+        request=dict(job.request),
+        created=job.created,
+        started=job.started,
+        finished=job.finished,
+        position=job.position,
+        attempts=job.attempts,
+        error=job.error,
+        remedy=job.remedy,
+        warnings=list(job.warnings),
+        origin=job.origin,
+        items=[item_out(job, item) for item in job.items],
+        progress=None if glimpse is None else _progress(glimpse),
+    )
 
 
-def item_json(job: Job, item: Item) -> dict[str, Any]:
+def item_out(job: Job, item: Item) -> ItemOut:
     """A drawn picture is one of the gallery, and its address is the gallery's."""
     picture = f"{job.id}-{item.name}" if job.kind == "generate" else None
     url = f"{API}/jobs/{job.id}/items/{item.name}" if picture is None else f"{API}/pictures/{picture}/file"
-    thumbnail = None if picture is None else f"{API}/pictures/{picture}/thumbnail"
-    return {
-        "name": item.name,
-        "media": item.media,
-        "url": url,
-        "thumbnail": thumbnail or (url if item.media.startswith("image/") else None),
-        "picture": picture,
-        "facts": dict(item.facts),
-    }
+    small = url if picture is None else f"{API}/pictures/{picture}/thumbnail"
+    return ItemOut(
+        name=item.name,
+        media=item.media,
+        url=url,
+        thumbnail=small if item.media.startswith("image/") else None,
+        picture=picture,
+        facts=dict(item.facts),
+    )
 
 
-def picture_json(picture: Picture) -> dict[str, Any]:
+def picture_out(picture: Picture) -> PictureOut:
     url = f"{API}/pictures/{picture.id}"
-    return {
-        "id": picture.id,
-        "url": f"{url}/file",
-        "thumbnail": f"{url}/thumbnail",
-        "width": picture.width,
-        "height": picture.height,
-        "created": picture.created,
-        "infotext": picture.infotext,
-        "prompt": picture.prompt,
-        "negative_prompt": picture.negative_prompt,
-        "seed": picture.seed,
-        "model": picture.model,
-        "favourite": picture.favourite,
-        "trashed": picture.trashed,
-        "job": picture.job,
-    }
+    return PictureOut(
+        id=picture.id,
+        url=f"{url}/file",
+        thumbnail=f"{url}/thumbnail",
+        width=picture.width,
+        height=picture.height,
+        created=picture.created,
+        infotext=picture.infotext,
+        prompt=picture.prompt,
+        negative_prompt=picture.negative_prompt,
+        seed=picture.seed,
+        model=picture.model,
+        favourite=picture.favourite,
+        trashed=picture.trashed,
+        job=picture.job,
+    )
 
 
 def glimpse_json(glimpse: Glimpse) -> dict[str, Any]:
-    return {
-        "job": glimpse.job,
-        "sigma": glimpse.sigma,
-        **_progress(glimpse),
-        "preview": None if glimpse.preview is None else data_uri(glimpse.preview, glimpse.media),
-    }
+    """What the event ``glimpse`` tells."""
+    preview = None
+    if glimpse.preview is not None:
+        preview = f"data:{glimpse.media};base64,{base64.b64encode(glimpse.preview).decode()}"
+    return {"job": glimpse.job, "sigma": glimpse.sigma, **_progress(glimpse).model_dump(), "preview": preview}
 
 
-def data_uri(data: bytes, media: str) -> str:
-    return f"data:{media};base64,{base64.b64encode(data).decode()}"
-
-
-def _progress(glimpse: Glimpse) -> dict[str, Any]:
-    return {
-        "picture": glimpse.picture,
-        "pictures": glimpse.pictures,
-        "step": glimpse.step,
-        "steps": glimpse.steps,
-        "fraction": glimpse.fraction,
-        "seconds_left": glimpse.seconds_left,
-        "stage": glimpse.stage,
-    }
+def _progress(glimpse: Glimpse) -> ProgressOut:
+    return ProgressOut(
+        picture=glimpse.picture,
+        pictures=glimpse.pictures,
+        step=glimpse.step,
+        steps=glimpse.steps,
+        fraction=glimpse.fraction,
+        seconds_left=glimpse.seconds_left,
+        stage=glimpse.stage,
+    )

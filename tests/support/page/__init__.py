@@ -1,0 +1,1 @@
+"""The real service with a worker that paints landscapes step by step, for the page in a browser."""
