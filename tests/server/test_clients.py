@@ -138,7 +138,8 @@ def test_a_crowd(port: int, painting: PaintingService, clients: int) -> None:
     painting.let_go.clear()
     answers, health = asyncio.run(crowd(port, clients, painting.let_go.set))
     accepted, refused = answers.count(200), answers.count(429)
-    assert (accepted + refused, accepted) == (clients, 21) or (accepted + refused, accepted) == (clients, 20)
+    assert accepted + refused == clients
+    assert accepted in (20, 21)  # whether the one at work was taken before the queue was full
     assert len(health) > 3
     print(f"{clients} clients: health median {statistics.median(health):.3f} s, worst {max(health):.3f} s")
 
