@@ -1,10 +1,10 @@
 """What the export changes in the autoencoder, it changes without changing pictures."""
 
 import torch
+from recipes.box.export import SD1_SCALE, normalize_latents
 
 from inkwash.checkpoint.spec import VAESpec
 from inkwash.models.vae import VAE
-from recipes.box.export import SD1_SCALE, normalize_latents
 
 
 def test_latents_come_to_mean_0_and_variance_1_and_pictures_stay() -> None:

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-
 from recipes.box.muon import Muon, hidden_matrices, orthogonal
 
 
