@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,25 +57,31 @@ def save_folder(
 def _write_weights(
     folder: Path, source: Source, spec: ModelSpec, dtype: str | None, progress: Callable[[int, int], None]
 ) -> None:
-    """Weights are views on the source's file until their turn comes, and are let go of when the next one's comes."""
-    keys, views = check_keys(spec, source.header).found, dict(model_weights(source, spec))
+    plans = {component: _plan(component, source, spec, dtype) for component in _FILES}
+    total, done = sum(len(plan.tensors) for plan in plans.values()), 0
+
+    def tell(some: int, of: int) -> None:
+        progress(done + some, total)
+
+    for component, plan in plans.items():
+        plan.write(folder / component / f"{_FILES[component]}.safetensors", tell)
+        done += len(plan.tensors)
+
+
+def _plan(component: str, source: Source, spec: ModelSpec, dtype: str | None) -> Plan:
+    """The file of one network.  Weights are views on the source's file, let go of when the next one's turn comes."""
+    keys, prefix = check_keys(spec, source.header).found, f"{component}."
+    views = {name: view for name, view in model_weights(source, spec) if name.startswith(prefix)}
+    kinds = {name: dtype or source.header.tensors[keys[name]].dtype for name in views}
     read = Reader(source)
-    done = 0
-    for component, stem in _FILES.items():
-        names = {name.removeprefix(f"{component}."): name for name in views if name.startswith(f"{component}.")}
 
-        def kind(short: str, names: Mapping[str, str] = names) -> str:
-            return dtype or source.header.tensors[keys[names[short]]].dtype
+    def make(short: str) -> torch.Tensor:
+        name = prefix + short
+        read(keys[name])
+        return cast(name, views[name], kinds[name])
 
-        def make(short: str, names: Mapping[str, str] = names) -> torch.Tensor:
-            read(keys[names[short]])
-            return cast(names[short], views[names[short]], kind(short, names))
-
-        plan = Plan({short: (kind(short), tuple(views[names[short]].shape)) for short in names}, make, {"format": "pt"})
-        plan.write(
-            folder / component / f"{stem}.safetensors", lambda some, _, before=done: progress(before + some, len(views))
-        )
-        done += len(names)
+    shapes = {name.removeprefix(prefix): (kinds[name], tuple(view.shape)) for name, view in views.items()}
+    return Plan(shapes, make, {"format": "pt"})
 
 
 def _tokenizer() -> dict[str, str]:

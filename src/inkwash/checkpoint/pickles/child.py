@@ -14,7 +14,7 @@ import mmap
 import os
 import sys
 from collections.abc import Callable
-from typing import IO
+from typing import BinaryIO
 
 from inkwash.checkpoint.pickles.rewrite import rewrite
 from inkwash.checkpoint.pickles.values import Refused
@@ -34,7 +34,7 @@ def main(seconds: int) -> None:
 
 
 def _answer(data: memoryview, seconds: int) -> dict[str, object]:
-    out: IO[bytes] = sys.stdout.buffer
+    out: BinaryIO = sys.stdout.buffer
     try:
         preload()
         _limit(len(data), seconds)

@@ -69,7 +69,7 @@ def _find(data: memoryview) -> _Place:
     if (disk, first_disk) != (0, 0) or here != count or end + _END.size + comment != len(data):
         raise Refused("the end of its zip file is not valid")
     place = _Place(count, size, start)
-    if data[max(0, end - _LOCATOR.size) : end][:4] == b"PK\x06\x07":
+    if bytes(data[max(0, end - _LOCATOR.size) : end][:4]) == b"PK\x06\x07":
         place, end = _find64(data, end - _LOCATOR.size, place)
     if place.start + place.size != end:
         raise Refused("the directory of its zip file is not where its end says")
@@ -97,7 +97,7 @@ def _find64(data: memoryview, locator: int, short: _Place) -> tuple[_Place, int]
 
 
 def _entry(directory: memoryview, at: int) -> tuple[Entry, int]:
-    if len(directory) < at + _ENTRY.size or directory[at : at + 4] != b"PK\x01\x02":
+    if len(directory) < at + _ENTRY.size or bytes(directory[at : at + 4]) != b"PK\x01\x02":
         raise Refused("the directory of its zip file is damaged")
     (_, _, _, flags, method, _, _, crc, packed, size, name_length, extra_length, comment_length, disk, _, _, header) = (
         _ENTRY.unpack_from(directory, at)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import product
 from math import prod
+from typing import Literal
 
 from inkwash.checkpoint.pickles.kinds import itemsize
 from inkwash.checkpoint.pickles.values import Tensor
 
 PIECE = 16_000_000  # bytes made at a time
-_FORMATS = {1: "B", 2: "H", 4: "I", 8: "Q"}
+_FORMATS: dict[int, Literal["B", "H", "I", "Q"]] = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 
 def gathered(storage: memoryview, tensor: Tensor) -> Iterator[memoryview]:
@@ -56,7 +57,7 @@ def _piece(numbers: memoryview, start: int, dimensions: list[tuple[int, int]]) -
     for size, _ in reversed(dimensions[1:]):
         strides.insert(0, strides[0] * size)
     total = strides[0] * dimensions[0][0]
-    made = memoryview(bytearray(total * numbers.itemsize)).cast(numbers.format)
+    made = memoryview(bytearray(total * numbers.itemsize)).cast(_FORMATS[numbers.itemsize])
     longest = max(range(len(dimensions)), key=lambda index: dimensions[index][0])
     length, step = dimensions[longest]
     others = [index for index in range(len(dimensions)) if index != longest]
@@ -68,5 +69,5 @@ def _piece(numbers: memoryview, start: int, dimensions: list[tuple[int, int]]) -
         if step:
             made[run] = numbers[source : source + (length - 1) * step + 1 : step]
         else:
-            made[run] = memoryview(bytes(numbers[source : source + 1]) * length).cast(numbers.format)
+            made[run] = memoryview(bytes(numbers[source : source + 1]) * length).cast(_FORMATS[numbers.itemsize])
     return made.cast("B")

@@ -41,7 +41,7 @@ def rewrite(data: memoryview, out: BinaryIO) -> None:
 
 
 def _open(data: memoryview) -> _Checkpoint:
-    if data[:4] == b"PK\x03\x04":
+    if bytes(data[:4]) == b"PK\x03\x04":
         return _open_zip(open_zip(data))
     legacy = read_legacy(data)
     return _Checkpoint(legacy.root, lambda key: data[slice(*legacy.spans[key])])

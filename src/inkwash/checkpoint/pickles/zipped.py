@@ -22,6 +22,7 @@ MAX_GROWTH = 64_000_000  # bytes an entry may unpack to beyond the file's own si
 
 _LOCAL = struct.Struct("<4s5HLLLHH")
 _DESCRIPTOR_FLAG = 0x8
+_FULL32 = 2**32 - 1  # stands for "see the zip64 field"
 _KNOWN = ("data.pkl", "byteorder", "version")
 
 
@@ -63,20 +64,17 @@ def open_zip(data: memoryview) -> ZipFile:
 def _data_start(data: memoryview, entry: Entry) -> int:
     """Where the entry's bytes begin.  Raises Refused unless its local header says what the directory says."""
     header = data[entry.header : entry.header + _LOCAL.size]
-    if len(header) < _LOCAL.size or header[:4] != b"PK\x03\x04":
+    if len(header) < _LOCAL.size or bytes(header[:4]) != b"PK\x03\x04":
         raise Refused(f"its entry {entry.shown} is not where its directory says")
     _, _, flags, method, _, _, crc, packed, size, name_length, extra_length = _LOCAL.unpack(header)
     name_start = entry.header + _LOCAL.size
-    start = name_start + name_length + extra_length
+    start: int = name_start + name_length + extra_length
     if data[name_start : name_start + name_length] != entry.raw_name or (flags, method) != (entry.flags, entry.method):
         raise Refused(f"its entry {entry.shown} and its directory contradict each other")
-    told = (crc, packed, size)
-    if flags & _DESCRIPTOR_FLAG and told == (0, 0, 0):
+    if flags & _DESCRIPTOR_FLAG and (crc, packed, size) == (0, 0, 0):
         _check_descriptor(data, entry, start + entry.packed)
-    else:
-        expected = (entry.crc, entry.packed, entry.size)
-        if any(found != right and found != 2**32 - 1 for found, right in zip(told, expected, strict=True)):
-            raise Refused(f"its entry {entry.shown} and its directory contradict each other")
+    elif crc != entry.crc or packed not in (entry.packed, _FULL32) or size not in (entry.size, _FULL32):
+        raise Refused(f"its entry {entry.shown} and its directory contradict each other")
     return start
 
 
@@ -124,7 +122,7 @@ def _refuse_foreign(archive: ZipFile) -> None:
     for name in archive.entries:
         if name not in _KNOWN and not name.startswith(("data/", ".")):
             raise Refused(f"its zip file has an entry {name[:80]!r}, which PyTorch does not write")
-    if archive.size("byteorder") is not None and archive.read("byteorder") != b"little":
+    if archive.size("byteorder") is not None and bytes(archive.read("byteorder")) != b"little":
         raise Refused("its numbers are not little-endian", "Get the .safetensors version of the model.")
 
 
