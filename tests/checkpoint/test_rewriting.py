@@ -57,7 +57,7 @@ def test_file_to_folder_and_back_bit_for_bit(ldm_file: Path, tiny: ModelSpec, tm
     for name, weight in load_file(tmp_path / "back.safetensors").items():
         assert torch.equal(weight, original[name]), name
     spec = detect(tmp_path / "folder")
-    assert (spec.unet, spec.vae, spec.text, spec.native_size) == (tiny.unet, tiny.vae, tiny.text, tiny.native_size)
+    assert (spec.unet, spec.vae, spec.texts, spec.native_size) == (tiny.unet, tiny.vae, tiny.texts, tiny.native_size)
 
 
 def test_diffusers_loads_the_folder(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ def configs(spec: ModelSpec) -> dict[str, str]:
         "model_index.json": _index(spec),
         "unet/config.json": _unet(spec.unet, spec.native_size // factor),
         "vae/config.json": _vae(spec.vae, spec.native_size),
-        "text_encoder/config.json": _text(spec.text),
+        "text_encoder/config.json": _text(spec.texts[0]),
         "scheduler/scheduler_config.json": _scheduler(spec),
     }
     return {path: json.dumps(value, indent=2) + "\n" for path, value in values.items()}

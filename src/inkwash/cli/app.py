@@ -19,6 +19,7 @@ from inkwash.cli.edits import img2img, inpaint, outpaint, refine
 from inkwash.cli.inspect import inspect
 from inkwash.cli.layers import layers
 from inkwash.cli.models import models
+from inkwash.cli.picture import picture
 from inkwash.cli.serve import serve, webui
 from inkwash.cli.sweeps import sweep, words
 from inkwash.cli.terminal import say, show_error
@@ -46,6 +47,7 @@ app.command()(serve)
 for drawing in (img2img, inpaint, outpaint, refine, sweep, words):
     app.command(no_args_is_help=True)(drawing)
 app.add_typer(layers)
+app.add_typer(picture)
 app.command(no_args_is_help=True)(inspect)
 app.command(no_args_is_help=True)(tokens)
 app.add_typer(models, name="models")

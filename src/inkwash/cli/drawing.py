@@ -81,21 +81,29 @@ def drawn(order: Order, engine: Drawer) -> tuple[list[Saved], Result | None]:
 def drawn_together(
     order: Order, requests: Sequence[GenerateRequest], engine: Drawer
 ) -> tuple[list[Saved], list[Result] | None]:
-    """``drawn`` for many requests, whose calls are shared where they may be; order: how they are saved."""
+    """``drawn`` for many requests, whose calls are shared where they may be; order: how they are saved.
+
+    Pictures are saved in the requests' order, so that their numbers follow it; one that is finished early waits.
+    """
     saved: list[Saved] = []
+    waiting: dict[int, Drawn] = {}
     with Display() as display, stopping() as stop:
 
         def progress(event: Event) -> None:
             display.show(event)
-            _keep(event, order, None, saved)
+            if isinstance(event, Drawn):
+                waiting[event.image] = event
+                while (following := waiting.pop(len(saved), None)) is not None:
+                    saved.append(order.saver.save(following))
             if stop.is_set():
                 raise Cancelled()
 
         try:
-            results = engine.generate_all(requests, progress)
+            return saved, engine.generate_all(requests, progress)
         except Cancelled:
             return saved, None
-    return sorted(saved, key=lambda picture: picture.index), results
+        finally:
+            saved += [order.saver.save(late) for _, late in sorted(waiting.items())]
 
 
 def _keep(event: Event, order: Order, steps: StepPictures | None, saved: list[Saved]) -> None:

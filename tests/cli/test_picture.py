@@ -1,0 +1,62 @@
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from inkwash.cli import main
+from inkwash.core import images
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> str:
+    image = Image.new("RGBA", (32, 24), (100, 50, 20, 0))
+    image.paste((100, 50, 20, 255), (0, 0, 16, 24))
+    images.save(image, tmp_path / "photo.png", "a cat\nSteps: 2")
+    return str(tmp_path / "photo.png")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "left", "right"),
+    [
+        (["flatten"], (100, 50, 20), (255, 255, 255)),
+        (["flatten", "--colour", "#010203"], (100, 50, 20), (1, 2, 3)),
+        (["adjust", "--brightness", "0.5"], (50, 25, 10), (127, 127, 127)),
+        (["normal"], (128, 128, 255), (128, 128, 255)),
+    ],
+)
+def test_tools_change_pixels_and_keep_the_text(
+    photo: str, tmp_path: Path, arguments: list[str], left: tuple[int, ...], right: tuple[int, ...]
+) -> None:
+    target = tmp_path / "new.png"
+    assert main(["picture", arguments[0], photo, str(target), *arguments[1:]]) == 0
+    with Image.open(target) as changed:
+        assert (changed.getpixel((4, 12)), changed.getpixel((28, 12))) == (left, right)
+    assert images.read_metadata(target).infotext == "a cat\nSteps: 2"
+
+
+def test_the_sharpest_stands_first(photo: str, tmp_path: Path, capsys: Capture) -> None:
+    Image.effect_noise((64, 64), 80).save(tmp_path / "noise.png")
+    Image.new("L", (64, 64)).save(tmp_path / "flat.png")
+    assert main(["picture", "sharpness", str(tmp_path / "flat.png"), str(tmp_path / "noise.png")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("noise.png")
+    assert float(lines[1].split()[0]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["flatten", "{0}", "{1}/x.png", "--colour", "bluish"], "bluish"),
+        (["adjust", "{0}", "{1}/x.png", "--contrast", "99"], "--contrast"),
+        (["normal", "{0}", "{0}"], "the source itself"),
+        (["normal", "{1}/nothing.png", "{1}/x.png"], "not a file"),
+        (["flatten", "{0}", "{1}/x.tiff"], ".png"),
+    ],
+)
+def test_mistakes_are_told_in_words(
+    photo: str, tmp_path: Path, capsys: Capture, arguments: list[str], words: str
+) -> None:
+    assert main(["picture", *(argument.format(photo, tmp_path) for argument in arguments)]) == 1
+    assert words in capsys.readouterr().err
