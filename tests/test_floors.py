@@ -20,7 +20,7 @@ FLOORS = {
     "adapters": 4, "imaging": 4,
     "generation": 5,
     "jobs": 7,
-    "server": 9,
+    "server": 9, "web": 9,
     "cli": 10,
 }  # fmt: skip
 ROOF = 11  # the package's own __init__ and __main__
