@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from tests.jobs.conftest import Room
 
+from inkwash.jobs import store
 from inkwash.jobs.protocol import ATTEMPTS, INTERRUPTIONS, JobNotFound, QueueFull, StaleLease
 from inkwash.jobs.store import LEASE
 
@@ -226,3 +227,21 @@ def test_traces_go_with_their_job(make_room: Callable[..., Room]) -> None:
     room.store.finish(lease)
     room.store.tidy()
     assert not (room.folder / "data" / "items" / lease.job).exists()
+
+
+def test_explanations_are_forgotten_sooner(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "EXPLANATIONS", 1)
+    jobs = [room.submit(kind="explain"), room.submit(), room.submit(kind="explain")]
+    for _ in jobs:
+        room.store.finish(room.claim())
+    room.store.tidy()
+    assert {job.id for job in room.store.list()} == {jobs[1].id, jobs[2].id}
+
+
+def test_who_crashes_workers_waits_for_the_others(room: Room) -> None:
+    """Only what is cut short from outside goes first again."""
+    bad = room.submit(user="ann")
+    good = room.submit(user="bob")
+    assert room.claim().job == bad.id
+    room.store.abandon("w", "The worker crashed.", counts=True)
+    assert room.claim().job == good.id

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import statistics
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -134,18 +132,21 @@ def test_who_sends_slowly_keeps_nobody_waiting(port: int) -> None:
 
 @pytest.mark.parametrize("clients", [100, pytest.param(1000, marks=pytest.mark.slow)])
 def test_a_crowd(port: int, painting: PaintingService, clients: int) -> None:
-    """20 may wait and one is drawn; everybody else is sent away at once, and health answers all the while."""
+    """20 may wait and one is drawn; everybody else is sent away, and health answers all the while.
+
+    How quickly, benchmarks/crowd.py measures.
+    """
     painting.let_go.clear()
     answers, health = asyncio.run(crowd(port, clients, painting.let_go.set))
     accepted, refused = answers.count(200), answers.count(429)
-    assert (accepted + refused, accepted) == (clients, 21) or (accepted + refused, accepted) == (clients, 20)
-    assert len(health) > 3
-    print(f"{clients} clients: health median {statistics.median(health):.3f} s, worst {max(health):.3f} s")
+    assert accepted + refused == clients
+    assert accepted in (20, 21)  # whether the one at work was taken before the queue was full
+    assert health > 3
 
 
-async def crowd(port: int, clients: int, let_go: object) -> tuple[list[int], list[float]]:
+async def crowd(port: int, clients: int, let_go: object) -> tuple[list[int], int]:
     base = f"http://127.0.0.1:{port}"
-    health: list[float] = []
+    health = 0
     limits = httpx2.Limits(max_connections=clients + 10)
     async with (
         httpx2.AsyncClient(base_url=base, timeout=120, limits=limits) as client,
@@ -163,10 +164,10 @@ async def crowd(port: int, clients: int, let_go: object) -> tuple[list[int], lis
             return answer.status_code
 
         async def examine() -> None:
+            nonlocal health
             while not refused.is_set():
-                start = time.perf_counter()
                 assert (await doctor.get("/health")).status_code == 200
-                health.append(time.perf_counter() - start)
+                health += 1
                 await asyncio.sleep(0)
 
         tasks = [asyncio.create_task(ask()) for _ in range(clients)]

@@ -41,7 +41,8 @@ def from_json(values: Mapping[str, Any]) -> GenerateRequest:
 
     Whether the values can be drawn is for ``core.limits`` to say.
     """
-    return GenerateRequest(**{name: _value(name, value) for name, value in values.items() if value is not None})
+    given: dict[str, Any] = {name: _value(name, value) for name, value in values.items() if value is not None}
+    return GenerateRequest(**given)
 
 
 def _value(name: str, value: object) -> object:

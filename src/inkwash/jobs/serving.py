@@ -177,9 +177,14 @@ class LogLine:
 class ServiceProtocol(Protocol):
     """What a front is given: ``inkwash.jobs.service.Service``, or a test's own."""
 
-    desk: Desk
-    live: Live
-    pictures: Pictures
+    @property
+    def desk(self) -> Desk: ...
+
+    @property
+    def live(self) -> Live: ...
+
+    @property
+    def pictures(self) -> Pictures: ...
 
     def start(self) -> None:
         """Take the data folder (raises InkwashError if another process has it) and start the worker."""

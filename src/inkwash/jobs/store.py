@@ -29,6 +29,8 @@ from inkwash.jobs.turns import Waiting, in_order
 LEASE = 60.0
 """Seconds a lease holds without a heartbeat."""
 ENDED = ("done", "failed", "cancelled")
+EXPLANATIONS = 200
+"""Ended jobs of kind "explain" that are remembered; each has some fifty files."""
 TIDY_EVERY = 100
 """Jobs handed in between two looks at what may be forgotten."""
 
@@ -211,11 +213,17 @@ class Store:
                     self._take_back(db, changed, row, why)
 
     def tidy(self) -> None:
-        """Forget ended jobs beyond ``history``; their pictures stay."""
+        """Forget ended jobs beyond ``history``, whose pictures stay, and explanations, whose many files go, sooner."""
         with self.database.writing() as db:
-            rows = db.execute(
-                f"SELECT seq, id FROM jobs WHERE state IN {ENDED} ORDER BY seq DESC LIMIT -1 OFFSET ?", (self.history,)
-            ).fetchall()
+            rows = [
+                row
+                for kinds, kept in (("'generate', 'explain'", self.history), ("'explain'", EXPLANATIONS))
+                for row in db.execute(
+                    f"SELECT seq, id FROM jobs WHERE state IN {ENDED} AND kind IN ({kinds})"
+                    " ORDER BY seq DESC LIMIT -1 OFFSET ?",
+                    (kept,),
+                ).fetchall()
+            ]
             for row in rows:
                 db.execute("DELETE FROM items WHERE job = ?", (row["id"],))
                 db.execute("DELETE FROM jobs WHERE seq = ?", (row["seq"],))
@@ -267,18 +275,18 @@ class Store:
         db.execute(
             "UPDATE jobs SET attempts = attempts - 1, interruptions = interruptions + 1 WHERE seq = ?", (row["seq"],)
         )
+        db.execute("UPDATE turns SET turn = 0 WHERE user = ?", (row["user"],))  # nor does its user lose the turn
         self._queue(db, changed, row, None)
 
     def _queue(
         self, db: sqlite3.Connection, changed: list[tuple[str, str, State]], row: sqlite3.Row, error: str | None
     ) -> None:
-        """Back to its old place; its user does not lose the turn."""
+        """Back to its old place in its user's line."""
         db.execute(
             "UPDATE jobs SET state = 'queued', worker = NULL, expires = NULL, error = ?, token = token + 1"
             " WHERE seq = ?",
             (error, row["seq"]),
         )
-        db.execute("UPDATE turns SET turn = 0 WHERE user = ?", (row["user"],))
         changed.append((row["id"], row["user"], "queued"))
 
     def _end(

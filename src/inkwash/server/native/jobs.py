@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -20,14 +20,17 @@ from inkwash.server.native.shapes import JobOut, JobsOut, job_out
 router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"])
 
 
+def _told(schema: dict[str, Any]) -> None:
+    """A GenerateRequest's fields, from the one table; or an explanation's."""
+    schema["anyOf"] = [parameters.json_schema(Limits()), {"type": "object"}]
+
+
 class JobIn(BaseModel):
     """kind "generate": request is a GenerateRequest; "explain": a drawing to take apart, with ``cfgs``."""
 
     model_config = ConfigDict(extra="forbid")
     kind: Literal["generate", "explain"] = "generate"
-    request: dict[str, JsonValue] = Field(
-        json_schema_extra={"anyOf": [parameters.json_schema(Limits()), {"type": "object"}]}
-    )
+    request: dict[str, JsonValue] = Field(json_schema_extra=_told)
     priority: int = Field(0, ge=-100, le=100)
     key: str | None = Field(None, max_length=200)
 
