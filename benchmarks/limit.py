@@ -19,8 +19,8 @@ from torch.profiler import ProfilerActivity, profile
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / name) for name in ("", "src")]
 
-from benchmarks.txt2img import Worker, arguments, make_model, workers
-from benchmarks.workers import Inkwash
+from benchmarks.txt2img import Worker, arguments, make_model, workers  # noqa: E402
+from benchmarks.workers import Inkwash  # noqa: E402
 
 PRODUCTS = ("_convolution_pointwise", "_linear_pointwise", "mkldnn_convolution", "::bmm", "baddbmm", "::mm", "addmm")
 
