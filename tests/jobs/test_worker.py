@@ -37,7 +37,7 @@ def test_jobs_are_drawn_as_the_engine_draws_through_a_kill(tmp_path: Path) -> No
                 assert pid is not None
                 os.kill(pid, signal.SIGKILL)
                 killed = True
-            if not any(service.desk.counts().values()):
+            if not any(service._store.counts().values()):
                 break
         done = [service.desk.get(job.id) for job in jobs]
     assert killed

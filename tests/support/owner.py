@@ -1,6 +1,6 @@
 """A service as a process of its own, to be killed: ``python tests/support/owner.py FOLDER JOBS``.
 
-Hands in its jobs under the same keys at every start, prints the worker's process id whenever there is a new one, and
+Hands in its jobs under the same keys at every start, prints the process id of each worker once it is at work, and
 ends when all jobs have.
 """
 
@@ -37,10 +37,11 @@ def main() -> None:
             new = NewJob(kind="generate", request=request_of(number), user=str(number % 3), key=str(number))
             service.desk.submit(new)
         worker = None
-        while any(service.desk.counts().values()):
-            if (pid := service.system().worker.pid) != worker and pid is not None:
-                print(pid, flush=True)
-                worker = pid
+        while any(service._store.counts().values()):
+            state = service.system().worker
+            if state.state == "busy" and state.pid != worker:
+                print(state.pid, flush=True)
+                worker = state.pid
             news.wait(0.05)
             news.clear()
 

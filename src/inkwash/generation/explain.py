@@ -222,7 +222,8 @@ def noised(model: StableDiffusion, picture: Image.Image, ts: Sequence[float], se
     """x_t = sqrt(a) x_0 + sqrt(1 - a) noise, arXiv:2006.11239 equation 4, in the latents' space."""
     pixels = torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1).float() / 255
     latents: Tensor = yield Encode(model, pixels)
-    noise = PictureNoise((latents.shape[0], *latents.shape[1:]), seed, device=model.device).initial()
+    channels, height, width = latents.shape
+    noise = PictureNoise((channels, height, width), seed, device=model.device).initial()
     told = []
     for number, t in enumerate(ts):
         sigma = model.noise_schedule.sigma(t)

@@ -43,7 +43,8 @@ def fit(model: StableDiffusion) -> Tensor:
         latents = model.encode(picture).cpu()
         rows.append(_with_one(latents))
         colours.append(F.avg_pool2d(picture, factor).flatten(1).T)
-    return torch.linalg.lstsq(torch.cat(rows), torch.cat(colours)).solution
+    matrix: Tensor = torch.linalg.lstsq(torch.cat(rows), torch.cat(colours)).solution
+    return matrix
 
 
 def guess(latents: Tensor, matrix: Tensor) -> Image.Image:

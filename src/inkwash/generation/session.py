@@ -164,9 +164,9 @@ class Session:
         for order in list(self._orders.values()):
             if not order.waiting and not order.running:
                 ended += self._advance(order)
-        while (order := self._neediest()) is not None:
-            index, run = order.waiting.popleft()
-            order.running[self._loops[order.work.strict].add(run)] = index
+        while (needy := self._neediest()) is not None:
+            index, run = needy.waiting.popleft()
+            needy.running[self._loops[needy.work.strict].add(run)] = index
         return ended
 
     def _neediest(self) -> _Order | None:

@@ -23,9 +23,16 @@ IDLE = 2.0
 class Ended(Protocol):
     """A job that left the session."""
 
-    ticket: int
-    error: Exception | None
-    value: Any
+    @property
+    def ticket(self) -> int: ...
+
+    @property
+    def error(self) -> Exception | None: ...
+
+    @property
+    def value(self) -> Any:
+        """Its warnings, unless there is an error."""
+        ...
 
 
 class Easel(Protocol):

@@ -10,7 +10,7 @@ from inkwash.core.errors import InkwashError
 from inkwash.core.files import CannotWrite
 from inkwash.jobs.protocol import Glimpse, Item, JobNotFound, Lease, StaleLease
 
-ERRORS = {kind.__name__: kind for kind in (StaleLease, JobNotFound, CannotWrite)}
+ERRORS: dict[str, type[InkwashError]] = {kind.__name__: kind for kind in (StaleLease, JobNotFound, CannotWrite)}
 """Those a worker acts on; any other arrives as InkwashError."""
 
 

@@ -15,7 +15,7 @@ from inkwash.jobs.database import Database
 from inkwash.jobs.gallery import Gallery
 from inkwash.jobs.live import Board
 from inkwash.jobs.log import Log
-from inkwash.jobs.protocol import State
+from inkwash.jobs.protocol import Desk, State
 from inkwash.jobs.serving import (
     Live,
     LogLine,
@@ -52,8 +52,9 @@ class Service:
         self.setup = setup
         shelf = Shelf(setup.data_dir, setup.outputs_dir, setup.pattern)
         self._database = Database(setup.data_dir.absolute() / "jobs.sqlite")
-        self.live = Board()
-        self.desk = Store(
+        self._board = Board()
+        self.live: Live = self._board
+        self._store = Store(
             self._database,
             shelf,
             queue=setup.queue,
@@ -61,9 +62,10 @@ class Service:
             history=setup.history,
             told=self._told,
         )
-        self.pictures = Gallery(self._database, shelf)
+        self.desk: Desk = self._store
+        self.pictures: Pictures = Gallery(self._database, shelf)
         self._log = Log(echo=echo)
-        self._supervisor = Supervisor(command(setup), self.desk, self.live, self._log, patience)
+        self._supervisor = Supervisor(command(setup), self._store, self._board, self._log, patience)
         self._since = time.monotonic()
 
     def __enter__(self) -> Service:
@@ -78,9 +80,9 @@ class Service:
     def start(self) -> None:
         """Put back what an owner before this one left running, and start the worker."""
         for job in self.desk.list(states=("queued", "running"), limit=-1):
-            self.live.changed(job.id, job.user, job.state)
-        self.desk.recover()
-        self.desk.tidy()
+            self._board.changed(job.id, job.user, job.state)
+        self._store.recover()
+        self._store.tidy()
         self._supervisor.start()
 
     def drain(self, grace: float = 30.0) -> None:
@@ -94,7 +96,7 @@ class Service:
         return self._supervisor.state().state in ("idle", "busy")
 
     def system(self) -> System:
-        memory, counts, worker = psutil.virtual_memory(), self.desk.counts(), self._supervisor.state()
+        memory, counts, worker = psutil.virtual_memory(), self._store.counts(), self._supervisor.state()
         if worker.state in ("idle", "busy"):  # fresher than the last heartbeat
             worker = replace(worker, state="busy" if counts["running"] else "idle")
         return System(
@@ -114,7 +116,7 @@ class Service:
         self._supervisor.load(model)
 
     def _told(self, job: str, user: str, state: State) -> None:
-        self.live.changed(job, user, state)
+        self._board.changed(job, user, state)
         self._supervisor.told(job, user, state)
 
 

@@ -28,6 +28,9 @@ from inkwash.jobs.turns import Waiting, in_order
 
 LEASE = 60.0
 """Seconds a lease holds without a heartbeat."""
+Changed = list[tuple[str, str, State]]
+"""What a transaction changed: job, user, state."""
+
 ENDED = ("done", "failed", "cancelled")
 EXPLANATIONS = 200
 """Ended jobs of kind "explain" that are remembered; each has some fifty files."""
@@ -68,7 +71,7 @@ class Store:
     def submit(self, new: NewJob) -> Job:
         now = self.clock()
         with self._changing() as (db, changed):
-            known = new.key is not None and _by_key(db, new.user, new.key)
+            known = None if new.key is None else _by_key(db, new.user, new.key)
             if not known:
                 self._check_room(db, new.user)
                 job = new_id(now)
@@ -130,8 +133,11 @@ class Store:
     def counts(self) -> Mapping[State, int]:
         """How many jobs wait and run."""
         with self.database.reading() as db:
-            rows = db.execute("SELECT state, count(*) FROM jobs WHERE state IN ('queued', 'running') GROUP BY state")
-            return {"queued": 0, "running": 0} | dict(map(tuple, rows.fetchall()))
+            states: tuple[State, ...] = ("queued", "running")
+            return {
+                state: int(db.execute("SELECT count(*) FROM jobs WHERE state = ?", (state,)).fetchone()[0])
+                for state in states
+            }
 
     # --- Bench
 
@@ -234,9 +240,9 @@ class Store:
     # ---
 
     @contextmanager
-    def _changing(self) -> Iterator[tuple[sqlite3.Connection, list[tuple[str, str, State]]]]:
+    def _changing(self) -> Iterator[tuple[sqlite3.Connection, Changed]]:
         """A transaction; what it changed is told once it is on the disk."""
-        changed: list[tuple[str, str, State]] = []
+        changed: Changed = []
         with self.database.writing() as db:
             yield db, changed
         for job, user, state in changed:
@@ -250,17 +256,15 @@ class Store:
         if self.per_user is not None and own >= self.per_user:
             raise QueueFull(f"{own} of your jobs wait already.", "Wait for one of them, or cancel one.", _pace(db))
 
-    def _jobs(self, db: sqlite3.Connection, rows: Sequence[sqlite3.Row]) -> list[Job]:
+    def _jobs(self, db: sqlite3.Connection, rows: Sequence[sqlite3.Row]) -> Sequence[Job]:
         places = _places(db) if any(row["state"] == "queued" for row in rows) else {}
         return [as_job(row, _items(db, row["id"]), places.get(row["seq"])) for row in rows]
 
-    def _take_back_expired(self, db: sqlite3.Connection, changed: list[tuple[str, str, State]], now: float) -> None:
+    def _take_back_expired(self, db: sqlite3.Connection, changed: Changed, now: float) -> None:
         for row in db.execute("SELECT * FROM jobs WHERE state = 'running' AND expires < ?", (now,)).fetchall():
             self._take_back(db, changed, row, "The worker was not heard of any more.")
 
-    def _take_back(
-        self, db: sqlite3.Connection, changed: list[tuple[str, str, State]], row: sqlite3.Row, why: str
-    ) -> None:
+    def _take_back(self, db: sqlite3.Connection, changed: Changed, row: sqlite3.Row, why: str) -> None:
         """An attempt came to nothing: another one, or the end."""
         if row["attempts"] < ATTEMPTS:
             self._queue(db, changed, row, why)
@@ -268,7 +272,7 @@ class Store:
             remedy = "Try a smaller picture or fewer at once; the log says what the worker met."
             self._end(db, changed, row, "failed", f"{why}  That was attempt {row['attempts']}.", remedy)
 
-    def _interrupt(self, db: sqlite3.Connection, changed: list[tuple[str, str, State]], row: sqlite3.Row) -> None:
+    def _interrupt(self, db: sqlite3.Connection, changed: Changed, row: sqlite3.Row) -> None:
         if row["interruptions"] >= INTERRUPTIONS:
             self._take_back(db, changed, row, "The job was cut short again and again.")
             return
@@ -278,9 +282,7 @@ class Store:
         db.execute("UPDATE turns SET turn = 0 WHERE user = ?", (row["user"],))  # nor does its user lose the turn
         self._queue(db, changed, row, None)
 
-    def _queue(
-        self, db: sqlite3.Connection, changed: list[tuple[str, str, State]], row: sqlite3.Row, error: str | None
-    ) -> None:
+    def _queue(self, db: sqlite3.Connection, changed: Changed, row: sqlite3.Row, error: str | None) -> None:
         """Back to its old place in its user's line."""
         db.execute(
             "UPDATE jobs SET state = 'queued', worker = NULL, expires = NULL, error = ?, token = token + 1"
@@ -290,7 +292,7 @@ class Store:
         changed.append((row["id"], row["user"], "queued"))
 
     def _end(
-        self, db: sqlite3.Connection, changed: list[tuple[str, str, State]], row: sqlite3.Row, state: State,
+        self, db: sqlite3.Connection, changed: Changed, row: sqlite3.Row, state: State,
         error: str | None = None, remedy: str | None = None,
     ) -> None:  # fmt: skip
         db.execute(
@@ -337,7 +339,7 @@ def _lease(db: sqlite3.Connection, job: str) -> Lease:
 
 def _by_key(db: sqlite3.Connection, user: str, key: str) -> str | None:
     row = db.execute("SELECT id FROM jobs WHERE user = ? AND key = ?", (user, key)).fetchone()
-    return row["id"] if row else None
+    return str(row["id"]) if row else None
 
 
 def _items(db: sqlite3.Connection, job: str) -> list[Item]:
@@ -352,7 +354,7 @@ def _of_worker(db: sqlite3.Connection, worker: str) -> list[sqlite3.Row]:
 def _places(db: sqlite3.Connection) -> dict[int, int]:
     """seq -> how many jobs go before it."""
     rows = db.execute("SELECT seq, user, priority FROM jobs WHERE state = 'queued'").fetchall()
-    turns = dict(map(tuple, db.execute("SELECT user, turn FROM turns").fetchall()))
+    turns = {row["user"]: row["turn"] for row in db.execute("SELECT user, turn FROM turns").fetchall()}
     order = in_order((Waiting(row["seq"], row["user"], row["priority"]) for row in rows), turns)
     return {seq: place for place, seq in enumerate(order)}
 
@@ -363,4 +365,4 @@ def _pace(db: sqlite3.Connection) -> float:
         "SELECT avg(finished - started) FROM (SELECT finished, started FROM jobs WHERE state = 'done'"
         " ORDER BY seq DESC LIMIT 20)"
     ).fetchone()[0]
-    return min(max(1.0, mean or 10.0), 300.0)
+    return min(max(1.0, float(mean or 10.0)), 300.0)

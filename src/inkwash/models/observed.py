@@ -35,8 +35,8 @@ class Sight:
         size = self._size(places)
         if size is None or context % self.tokens:
             return
-        own = weights[0].float().unflatten(1, (-1, self.tokens)).sum(1)  # (N, tokens)
-        maps = own.T.unflatten(1, size)[None]
+        own = weights[0].float().reshape(places, -1, self.tokens).sum(1)  # (N, tokens)
+        maps = own.T.reshape(1, self.tokens, *size)
         maps = F.interpolate(maps, (self.height, self.width), mode="bilinear", align_corners=False)[0]
         self._total = maps if self._total is None else self._total + maps
         self._layers += 1
@@ -71,7 +71,7 @@ class Watched(nn.Module):
 
     def _split(self, x: Tensor) -> Tensor:
         """(B, N, C) -> (B, heads, N, C / heads)"""
-        return x.unflatten(-1, (self.attention.heads, -1)).transpose(1, 2)
+        return x.reshape(*x.shape[:2], self.attention.heads, -1).transpose(1, 2)
 
 
 def observed(model: StableDiffusion, sight: Sight) -> StableDiffusion:
