@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import multiprocessing as mp
 
 from inkwash.models.vae import VAE
 
@@ -39,21 +41,29 @@ def cache_latents(settings: Settings) -> None:
 
     May run beside the U-Net's training, which takes up new shards as they appear.
     """
-    world, vae = subjects(settings.world.subjects), load_vae(settings)
     folder = settings.paths.state / "latents"
     folder.mkdir(parents=True, exist_ok=True)
-    for number in range(settings.latents.shards):
-        path = folder / f"{number:04d}.npz"
-        if path.exists():
-            continue
-        rng = np.random.default_rng([5, number])
-        scenes = [draw_training_scene(rng, world) for _ in range(settings.latents.shard)]
-        latents = np.concatenate([_encode(vae, scenes[i : i + 32], world, settings) for i in range(0, len(scenes), 32)])
-        partial = path.with_suffix(".partial")
-        with partial.open("wb") as file:
-            np.savez(file, latents=latents, scenes=json.dumps([asdict(scene) for scene in scenes]))
-        os.replace(partial, path)
-        print(path, float(latents.std(dtype=np.float32)), flush=True)
+    missing = [n for n in range(settings.latents.shards) if not _shard(settings, n).exists()]
+    with mp.get_context("spawn").Pool(settings.workers) as pool:
+        for path in pool.imap_unordered(partial(_write_shard, settings), missing):
+            print(path, flush=True)
+
+
+def _shard(settings: Settings, number: int) -> Path:
+    return settings.paths.state / "latents" / f"{number:04d}.npz"
+
+
+def _write_shard(settings: Settings, number: int) -> Path:
+    torch.set_num_threads(1)
+    world, vae, path = subjects(settings.world.subjects), load_vae(settings), _shard(settings, number)
+    rng = np.random.default_rng([5, number])
+    scenes = [draw_training_scene(rng, world) for _ in range(settings.latents.shard)]
+    latents = np.concatenate([_encode(vae, scenes[i : i + 32], world, settings) for i in range(0, len(scenes), 32)])
+    unfinished = path.with_suffix(".partial")
+    with unfinished.open("wb") as file:
+        np.savez(file, latents=latents, scenes=json.dumps([asdict(scene) for scene in scenes]))
+    os.replace(unfinished, path)
+    return path
 
 
 def load_shard(path: Path) -> tuple[NDArray[np.float16], list[Scene]]:

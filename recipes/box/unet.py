@@ -18,6 +18,7 @@ from inkwash.models.unet import UNet
 
 from .beginning import begin_as_identity
 from .latents import load_shard, shard_paths
+from .muon import Muon, hidden_matrices
 from .progress import Training, Worker, device, load_state, train
 from .settings import Settings
 from .text import Reader, text_spec
@@ -35,13 +36,19 @@ def unet_spec(settings: Settings) -> UNetSpec:
     return UNetSpec(4, 4, own.channels, own.layers, own.depths, 1, settings.text.width, heads, HEADS, False)
 
 
+def plain_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """softmax(q k^T / sqrt(d)) v in three calls: with so few tokens PyTorch's fused kernel is slower on a CPU."""
+    scores = q @ k.mT * q.shape[-1] ** -0.5
+    return scores.float().softmax(dim=-1).to(v.dtype) @ v
+
+
 class Painter(nn.Module):
     """The text encoder and the U-Net; ``mean`` and ``deviation`` (4, 1, 1) are those of the latents as cached."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         self.text = TextEncoder(text_spec(settings))
-        self.unet = UNet(unet_spec(settings))
+        self.unet = UNet(unet_spec(settings), plain_attention)
         self.mean: Tensor
         self.deviation: Tensor
         self.register_buffer("mean", torch.zeros(4, 1, 1))
@@ -64,12 +71,15 @@ def train_unet(settings: Settings) -> None:
     painter.mean.copy_(latents.mean((0, 2, 3))[:, None, None])
     painter.deviation.copy_(latents.std((0, 2, 3))[:, None, None])
     begin_as_identity(painter.unet)
-    optimizer = torch.optim.AdamW(
-        [{"params": list(painter.unet.parameters())}, {"params": list(painter.text.parameters())}],
-        lr=settings.unet.rate, betas=(0.9, 0.99), weight_decay=0.01,
+    own = settings.unet
+    matrices, others = hidden_matrices(painter.unet, but=("conv_in", "conv_out"))
+    groups = [(matrices, False), (others, True), (list(painter.text.parameters()), True)]
+    optimizer = Muon(
+        [{"params": parameters, "adam": adam} for parameters, adam in groups],
+        lr=own.rate, momentum=0.95, betas=(0.9, 0.99), weight_decay=0.01,
     )  # fmt: skip
-    training = Training("unet", settings.paths.state, painter, optimizer, settings.unet.ema, settings.unet.batch)
-    train(training, settings.workers, settings.unet.minutes, _work, settings)
+    training = Training("unet", settings.paths.state, painter, optimizer, own.ema, own.batch)
+    train(training, settings.workers, own.minutes, _work, settings)
 
 
 def _work(worker: Worker, settings: Settings) -> None:
@@ -84,7 +94,7 @@ def _work(worker: Worker, settings: Settings) -> None:
         x0 = (torch.from_numpy(latents).float().to(device()) - painter.mean) / painter.deviation
         return diffusion_loss(painter, x0, ids.to(device()), own.min_snr, own.lift)
 
-    worker.run(loss_of, [own.rate, own.text_rate])
+    worker.run(loss_of, [own.rate, own.rate, own.text_rate])
 
 
 def diffusion_loss(painter: Painter, x0: Tensor, ids: Tensor, gamma: float, lift: float) -> Tensor:

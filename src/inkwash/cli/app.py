@@ -20,6 +20,7 @@ from inkwash.cli.inspect import inspect
 from inkwash.cli.layers import layers
 from inkwash.cli.models import models
 from inkwash.cli.picture import picture
+from inkwash.cli.serve import serve, webui
 from inkwash.cli.sweeps import sweep, words
 from inkwash.cli.terminal import say, show_error
 from inkwash.cli.tokens import tokens
@@ -45,6 +46,8 @@ for drawing in (img2img, inpaint, outpaint, refine, sweep, words):
     app.command(no_args_is_help=True)(drawing)
 app.add_typer(layers)
 app.add_typer(picture)
+app.command()(webui)
+app.command()(serve)
 app.command(no_args_is_help=True)(inspect)
 app.command(no_args_is_help=True)(tokens)
 app.command()(models)

@@ -14,8 +14,6 @@ from inkwash.cli.flags import request_of
 from inkwash.core import files, limits, naming, settings
 from inkwash.core.choices import (
     DTYPES,
-    EMPHASIS,
-    NOISE_SOURCES,
     PICTURE_FORMATS,
     QUALITY,
     SAMPLERS,
@@ -24,6 +22,7 @@ from inkwash.core.choices import (
     choose,
 )
 from inkwash.core.errors import InvalidRequest
+from inkwash.core.parameters import help_of
 from inkwash.core.request import GenerateRequest, HiresPass
 
 if TYPE_CHECKING:
@@ -44,71 +43,57 @@ def flag(panel: str, help: str, *names: str) -> Any:
 
 def txt2img(
     context: typer.Context,
-    prompt: Annotated[str, Argument(help="What the picture shows; (word:1.2) stresses, [word] plays down.")],
-    negative: Annotated[str, flag(PICTURE, "What it should not show.", "--negative", "-n")] = DEFAULT.negative_prompt,
-    width: Annotated[int | None, flag(PICTURE, "Pixels, a multiple of 8; by default the model's own.")] = DEFAULT.width,
-    height: Annotated[int | None, flag(PICTURE, "Likewise.")] = DEFAULT.height,
-    batch_size: Annotated[int, flag(PICTURE, "Pictures drawn side by side.")] = DEFAULT.batch_size,
-    batch_count: Annotated[int, flag(PICTURE, "Batches, one after another.")] = DEFAULT.batch_count,
+    prompt: Annotated[str, Argument(help=help_of("prompt"))],
+    negative: Annotated[str, flag(PICTURE, help_of("negative_prompt"), "--negative", "-n")] = DEFAULT.negative_prompt,
+    width: Annotated[int | None, flag(PICTURE, help_of("width"))] = DEFAULT.width,
+    height: Annotated[int | None, flag(PICTURE, help_of("height"))] = DEFAULT.height,
+    batch_size: Annotated[int, flag(PICTURE, help_of("batch_size"))] = DEFAULT.batch_size,
+    batch_count: Annotated[int, flag(PICTURE, help_of("batch_count"))] = DEFAULT.batch_count,
     style: Annotated[list[str] | None, flag(PICTURE, "A style of styles.csv; may be repeated.")] = None,
-    tiling: Annotated[bool, flag(PICTURE, "Edges wrap around, for textures.", "--tiling")] = DEFAULT.tiling,
-    model: Annotated[str | None, flag(MODEL, "Name, hash or path of a checkpoint.", "--model", "-m")] = DEFAULT.model,
-    vae: Annotated[str | None, flag(MODEL, "Name or path of a separate VAE.")] = DEFAULT.vae,
-    clip_skip: Annotated[int, flag(MODEL, "2: stop one layer before the text encoder's last.")] = DEFAULT.clip_skip,
-    emphasis: Annotated[str, flag(MODEL, f"How stress acts: {', '.join(EMPHASIS)}.")] = DEFAULT.emphasis,
+    tiling: Annotated[bool, flag(PICTURE, help_of("tiling"), "--tiling")] = DEFAULT.tiling,
+    model: Annotated[str | None, flag(MODEL, help_of("model"), "--model", "-m")] = DEFAULT.model,
+    vae: Annotated[str | None, flag(MODEL, help_of("vae"))] = DEFAULT.vae,
+    clip_skip: Annotated[int, flag(MODEL, help_of("clip_skip"))] = DEFAULT.clip_skip,
+    emphasis: Annotated[str, flag(MODEL, help_of("emphasis"))] = DEFAULT.emphasis,
     models_dir: Annotated[Path | None, flag(MODEL, "The folder that holds models/ and embeddings/.")] = None,
     device: Annotated[str | None, flag(MODEL, "cpu, cuda, cuda:1 or mps.")] = None,
     dtype: Annotated[str | None, flag(MODEL, f"{', '.join(DTYPES)}.")] = None,
     strict: Annotated[
         bool | None,
-        flag(MODEL, "Bit-identical in any grouping, or quicker.", "--strict/--fast"),
+        flag(MODEL, help_of("strict"), "--strict/--fast"),
     ] = DEFAULT.strict,
-    seed: Annotated[int, flag(NOISE, "-1: a random one.", "--seed", "-s")] = DEFAULT.seed,
-    subseed: Annotated[int, flag(NOISE, "Variation seed.")] = DEFAULT.subseed,
-    subseed_strength: Annotated[
-        float, flag(NOISE, "0: the seed alone, 1: the variation seed alone.")
-    ] = DEFAULT.subseed_strength,
-    seed_resize_from_w: Annotated[
-        int, flag(NOISE, "Keep the composition this width had.")
-    ] = DEFAULT.seed_resize_from_w,
-    seed_resize_from_h: Annotated[int, flag(NOISE, "Likewise, height.")] = DEFAULT.seed_resize_from_h,
-    noise_source: Annotated[
-        str, flag(NOISE, f"Whose random numbers: {', '.join(NOISE_SOURCES)}.")
-    ] = DEFAULT.noise_source,
-    ensd: Annotated[int, flag(NOISE, "A1111's eta noise seed delta.")] = DEFAULT.ensd,
-    steps: Annotated[int, flag(SAMPLING, "Sampling steps.")] = DEFAULT.steps,
+    seed: Annotated[int, flag(NOISE, help_of("seed"), "--seed", "-s")] = DEFAULT.seed,
+    subseed: Annotated[int, flag(NOISE, help_of("subseed"))] = DEFAULT.subseed,
+    subseed_strength: Annotated[float, flag(NOISE, help_of("subseed_strength"))] = DEFAULT.subseed_strength,
+    seed_resize_from_w: Annotated[int, flag(NOISE, help_of("seed_resize_from_w"))] = DEFAULT.seed_resize_from_w,
+    seed_resize_from_h: Annotated[int, flag(NOISE, help_of("seed_resize_from_h"))] = DEFAULT.seed_resize_from_h,
+    noise_source: Annotated[str, flag(NOISE, help_of("noise_source"))] = DEFAULT.noise_source,
+    ensd: Annotated[int, flag(NOISE, help_of("ensd"))] = DEFAULT.ensd,
+    steps: Annotated[int, flag(SAMPLING, help_of("steps"))] = DEFAULT.steps,
     sampler: Annotated[str, flag(SAMPLING, f"{', '.join(SAMPLERS)}.")] = DEFAULT.sampler,
     schedule: Annotated[str, flag(SAMPLING, f"{', '.join(SCHEDULES)}.")] = DEFAULT.schedule,
     sigmas: Annotated[str | None, flag(SAMPLING, 'Noise levels of your own: "14.6 7 3 1 0".')] = None,
-    sigma_min: Annotated[float | None, flag(SAMPLING, "Lowest sigma.")] = DEFAULT.sigma_min,
-    sigma_max: Annotated[float | None, flag(SAMPLING, "Highest sigma.")] = DEFAULT.sigma_max,
-    rho: Annotated[float | None, flag(SAMPLING, "Bend of Karras and Polyexponential.")] = DEFAULT.rho,
+    sigma_min: Annotated[float | None, flag(SAMPLING, help_of("sigma_min"))] = DEFAULT.sigma_min,
+    sigma_max: Annotated[float | None, flag(SAMPLING, help_of("sigma_max"))] = DEFAULT.sigma_max,
+    rho: Annotated[float | None, flag(SAMPLING, help_of("rho"))] = DEFAULT.rho,
     discard_penultimate_sigma: Annotated[
         bool | None,
-        flag(SAMPLING, "Default: by sampler.", "--discard-penultimate-sigma/--keep-penultimate-sigma"),
+        flag(SAMPLING, help_of("discard_penultimate_sigma"), "--discard-penultimate-sigma/--keep-penultimate-sigma"),
     ] = DEFAULT.discard_penultimate_sigma,
-    eta: Annotated[float | None, flag(SAMPLING, "Fresh noise a step; default: by sampler.")] = DEFAULT.eta,
-    s_churn: Annotated[float, flag(SAMPLING, "Churn of Euler, Heun, DPM2.")] = DEFAULT.s_churn,
-    s_tmin: Annotated[float, flag(SAMPLING, "Churn from this sigma.")] = DEFAULT.s_tmin,
-    s_tmax: Annotated[float, flag(SAMPLING, "Churn up to this sigma.")] = DEFAULT.s_tmax,
-    s_noise: Annotated[float, flag(SAMPLING, "Scale of added noise.")] = DEFAULT.s_noise,
-    cfg: Annotated[float, flag(GUIDANCE, "How strictly the prompt is followed.", "--cfg")] = DEFAULT.cfg_scale,
-    cfg_rescale: Annotated[
-        float, flag(GUIDANCE, "0 to 1: against washed-out colours of high CFG.")
-    ] = DEFAULT.cfg_rescale,
-    guidance_start: Annotated[
-        float, flag(GUIDANCE, "Fraction of the steps where guidance begins.")
-    ] = DEFAULT.guidance_start,
-    guidance_end: Annotated[float, flag(GUIDANCE, "Fraction of the steps where it ends.")] = DEFAULT.guidance_end,
-    ngms: Annotated[
-        float, flag(GUIDANCE, "Below this sigma every other step skips the negative prompt.")
-    ] = DEFAULT.ngms,
+    eta: Annotated[float | None, flag(SAMPLING, help_of("eta"))] = DEFAULT.eta,
+    s_churn: Annotated[float, flag(SAMPLING, help_of("s_churn"))] = DEFAULT.s_churn,
+    s_tmin: Annotated[float, flag(SAMPLING, help_of("s_tmin"))] = DEFAULT.s_tmin,
+    s_tmax: Annotated[float, flag(SAMPLING, help_of("s_tmax"))] = DEFAULT.s_tmax,
+    s_noise: Annotated[float, flag(SAMPLING, help_of("s_noise"))] = DEFAULT.s_noise,
+    cfg: Annotated[float, flag(GUIDANCE, help_of("cfg_scale"), "--cfg")] = DEFAULT.cfg_scale,
+    cfg_rescale: Annotated[float, flag(GUIDANCE, help_of("cfg_rescale"))] = DEFAULT.cfg_rescale,
+    guidance_start: Annotated[float, flag(GUIDANCE, help_of("guidance_start"))] = DEFAULT.guidance_start,
+    guidance_end: Annotated[float, flag(GUIDANCE, help_of("guidance_end"))] = DEFAULT.guidance_end,
+    ngms: Annotated[float, flag(GUIDANCE, help_of("ngms"))] = DEFAULT.ngms,
     ngms_all_steps: Annotated[
-        bool, flag(GUIDANCE, "Every step, not every other.", "--ngms-all-steps")
+        bool, flag(GUIDANCE, help_of("ngms_all_steps"), "--ngms-all-steps")
     ] = DEFAULT.ngms_all_steps,
-    skip_early_cfg: Annotated[
-        float, flag(GUIDANCE, "Fraction of the first steps without guidance.")
-    ] = DEFAULT.skip_early_cfg,
+    skip_early_cfg: Annotated[float, flag(GUIDANCE, help_of("skip_early_cfg"))] = DEFAULT.skip_early_cfg,
     hires: Annotated[
         bool, flag(HIRES, "Draw on at twice the size (hires fix), or as the flags below say.", "--hires")
     ] = False,

@@ -66,4 +66,4 @@ def choose(field: str, name: str, choices: Sequence[T]) -> T:
             return choice
     close = nearest(name, choices)
     remedy = f"Did you mean {' or '.join(close)}?" if close else f"Choose one of: {', '.join(choices)}."
-    raise InvalidRequest(f"There is no {field} called {name!r}.", remedy)
+    raise InvalidRequest(f"There is no {field} called {name[:80]!r}.", remedy, field.replace(" ", "_"))

@@ -21,7 +21,11 @@ class InkwashError(Exception):
 
 
 class InvalidRequest(InkwashError):
-    """A field of a request has a value that cannot be drawn."""
+    """A field of a request has a value that cannot be drawn.  field: its name where one is to blame."""
+
+    def __init__(self, message: str, remedy: str = "", field: str | None = None) -> None:
+        super().__init__(message, remedy)
+        self.field = field
 
 
 class ModelNotFound(InkwashError):

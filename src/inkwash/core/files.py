@@ -84,9 +84,9 @@ def _reserved(path: Path) -> Iterator[Path]:
     """An empty file beside ``path`` that is gone afterwards unless it was renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    os.close(descriptor)
     temporary = Path(name)
     try:
+        os.close(descriptor)
         os.chmod(temporary, 0o666 & ~umask())  # mkstemp makes private files; pictures are as public as others
         yield temporary
     finally:

@@ -84,14 +84,28 @@ def read_metadata(path: Path | str) -> Metadata:
     if path.stat().st_size > MAX_FILE:
         raise DamagedFile(f"{path} is larger than {MAX_FILE >> 20} MiB.", "No picture of that size is read.")
     with _refusing_bombs(path), Image.open(path) as image:
-        if image.width * image.height > MAX_PIXELS:
-            raise DamagedFile(f"{path} claims {image.width}x{image.height} pixels.", f"At most {MAX_PIXELS} are read.")
-        texts = {key: value for key, value in image.info.items() if isinstance(key, str) and isinstance(value, str)}
-        if image.format == "PNG" and "parameters" not in texts:
-            image.load()  # PNG allows texts behind the pixels
-            texts = {key: value for key, value in image.info.items() if isinstance(key, str) and isinstance(value, str)}
-        infotext = texts.pop("parameters", "") or _user_comment(image) or _comment(image)
-        return Metadata(image.format or "", image.width, image.height, image.mode, infotext, texts)
+        return _metadata(image, path, MAX_PIXELS)
+
+
+def read_metadata_of(data: bytes, max_pixels: int = MAX_PIXELS) -> Metadata:
+    """``read_metadata`` of a file's bytes from a stranger; formats beyond Inkwash's own are not tried."""
+    with _refusing_bombs("The picture"), Image.open(io.BytesIO(data), formats=list(FORMATS.values())) as image:
+        return _metadata(image, "The picture", max_pixels)
+
+
+def _metadata(image: Image.Image, name: Path | str, max_pixels: int) -> Metadata:
+    if image.width * image.height > max_pixels:
+        raise DamagedFile(f"{name} claims {image.width}x{image.height} pixels.", f"At most {max_pixels} are read.")
+    texts = _texts(image)
+    if image.format == "PNG" and "parameters" not in texts:
+        image.load()  # PNG allows texts behind the pixels
+        texts = _texts(image)
+    infotext = texts.pop("parameters", "") or _user_comment(image) or _comment(image)
+    return Metadata(image.format or "", image.width, image.height, image.mode, infotext, texts)
+
+
+def _texts(image: Image.Image) -> dict[str, str]:
+    return {key: value for key, value in image.info.items() if isinstance(key, str) and isinstance(value, str)}
 
 
 def load(path: Path | str) -> Image.Image:
@@ -163,7 +177,7 @@ def _comment(image: Image.Image) -> str:
 
 
 @contextlib.contextmanager
-def _refusing_bombs(path: Path) -> Iterator[None]:
+def _refusing_bombs(path: Path | str) -> Iterator[None]:
     """Whatever a hostile or broken file provokes in Pillow becomes one error in words."""
     try:
         with warnings.catch_warnings():

@@ -166,20 +166,23 @@ def _check_text(request: GenerateRequest, limits: Limits) -> None:
         text: str = getattr(request, field)
         if len(text) > limits.prompt:
             raise InvalidRequest(
-                f"{field} has {len(text)} characters; at most {limits.prompt} are taken.", "Shorten it."
+                f"{field} has {len(text)} characters; at most {limits.prompt} are taken.", "Shorten it.", field
             )
         if any("\ud800" <= character <= "\udfff" for character in text):
-            raise InvalidRequest(f"{field} is not valid Unicode text.", "Check the terminal's encoding (UTF-8).")
+            raise InvalidRequest(f"{field} is not valid Unicode text.", "Check the terminal's encoding (UTF-8).", field)
 
 
 def _check_side(field: str, side: int, limits: Limits) -> None:
     if not MULTIPLE <= side <= limits.side:
-        raise InvalidRequest(f"{field} is {side}; it must lie between {MULTIPLE} and {limits.side} pixels.", "Try 512.")
+        raise InvalidRequest(
+            f"{field} is {side}; it must lie between {MULTIPLE} and {limits.side} pixels.", "Try 512.", field
+        )
     if side % MULTIPLE:
         lower = side // MULTIPLE * MULTIPLE
         raise InvalidRequest(
             f"{field} is {side}, which is not a multiple of {MULTIPLE}.",
             f"Try {lower or MULTIPLE} or {lower + MULTIPLE}.",
+            field,
         )
 
 
@@ -193,18 +196,22 @@ def _check_range(field: str, value: float | None, lowest: float | None, highest:
         span = f"at least {lowest}" if highest is None else f"at most {highest}"
     else:
         span = f"between {lowest} and {highest}"
-    raise InvalidRequest(f"{field} is {value}; it must be {span}.", f"Give {field} a value in that range.")
+    raise InvalidRequest(f"{field} is {value}; it must be {span}.", f"Give {field} a value in that range.", field)
 
 
 def _check_pairs(request: GenerateRequest) -> None:
     """Fields that only make sense together."""
     if request.guidance_start > request.guidance_end:
         raise InvalidRequest(
-            f"guidance_start {request.guidance_start} lies after guidance_end {request.guidance_end}.", "Swap them."
+            f"guidance_start {request.guidance_start} lies after guidance_end {request.guidance_end}.",
+            "Swap them.",
+            "guidance_start",
         )
     low, high = request.sigma_min, request.sigma_max
     if low is not None and high is not None and low >= high:
-        raise InvalidRequest(f"sigma_min {low} is not below sigma_max {high}.", "Swap them, or leave them out.")
+        raise InvalidRequest(
+            f"sigma_min {low} is not below sigma_max {high}.", "Swap them, or leave them out.", "sigma_min"
+        )
     if request.sigmas is not None:
         _check_sigmas(request.sigmas)
 
@@ -215,4 +222,5 @@ def _check_sigmas(sigmas: tuple[float, ...]) -> None:
         raise InvalidRequest(
             f"sigmas must be at least two numbers, each below the one before it, none negative; found {sigmas[:8]}.",
             "For example 14.6 8 4 2 1 0.5 0.",
+            "sigmas",
         )

@@ -1,6 +1,6 @@
 """Folders, defaults and limits: built-in values, then inkwash.toml, then INKWASH_ variables; flags go over all.
 
-Plain dataclasses and tomllib rather than pydantic-settings: four values do not earn 0.3 s at every start.
+Plain dataclasses and tomllib rather than pydantic-settings: some values do not earn 0.3 s at every start.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from inkwash.core import server_table
 from inkwash.core.choices import nearest
 from inkwash.core.errors import InkwashError
 from inkwash.core.limits import Limits
+from inkwash.core.server_table import ServerTable
 
 
 class BadSettings(InkwashError):
@@ -23,12 +25,17 @@ class BadSettings(InkwashError):
 
 @dataclass(frozen=True)
 class Settings:
-    """models_dir: the folder that holds ``models/`` and ``embeddings/``, as A1111's does.  outputs_dir: pictures."""
+    """models_dir: the folder that holds ``models/`` and ``embeddings/``, as A1111's does.  outputs_dir: pictures.
+
+    data_dir: what the service keeps: its jobs, thumbnails, the trash.
+    """
 
     models_dir: Path
     outputs_dir: Path
+    data_dir: Path
     pattern: str = "[number]-[seed]"
     limits: Limits = field(default_factory=Limits)
+    server: ServerTable = field(default_factory=ServerTable)
     file: Path | None = None  # the inkwash.toml that was read
 
 
@@ -38,16 +45,20 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     file = config_file(environ)
     values = _read(file) if file is not None else {}
     limits = _limits(values.pop("limits", {}), file)
+    server = _server(values.pop("server", {}), file, environ)
     for key in TEXTS:
         if (variable := environ.get(f"INKWASH_{key.upper()}")) is not None:
             values[key] = variable
     base = home()
     models_dir = Path(_text(values, "models_dir", str(base), file)).expanduser()
     outputs_dir = Path(_text(values, "outputs_dir", str(base / "outputs"), file)).expanduser()
-    return Settings(models_dir, outputs_dir, _text(values, "pattern", "[number]-[seed]", file), limits, file)
+    data_dir = Path(_text(values, "data_dir", str(base / "data"), file)).expanduser()
+    pattern = _text(values, "pattern", "[number]-[seed]", file)
+    return Settings(models_dir, outputs_dir, data_dir, pattern, limits, server, file)
 
 
-TEXTS = ("models_dir", "outputs_dir", "pattern")
+TEXTS = ("models_dir", "outputs_dir", "data_dir", "pattern")
+TABLES = ("limits", "server")
 
 
 def home() -> Path:
@@ -94,7 +105,7 @@ def _read(file: Path) -> dict[str, object]:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadSettings(f"{file} is not valid TOML: {error}.", "Correct that line.") from error
-    _refuse_unknown(values, (*TEXTS, "limits"), file)
+    _refuse_unknown(values, (*TEXTS, *TABLES), file)
     return values
 
 
@@ -121,3 +132,13 @@ def _limits(values: object, file: Path | None) -> Limits:
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise BadSettings(f"limits.{key} in {file} must be a whole number above 0, found {value!r}.", "Correct it.")
     return Limits(**values)
+
+
+def _server(values: object, file: Path | None, environ: Mapping[str, str]) -> ServerTable:
+    if not isinstance(values, dict):
+        raise BadSettings(f"server in {file} must be a table.", "Write [server] above its values.")
+    _refuse_unknown(values, server_table.NAMES, file)
+    try:
+        return server_table.read(values, environ)
+    except ValueError as error:
+        raise BadSettings(f"The server's {error} (in {file or 'an INKWASH_ variable'}).", "Correct it.") from None

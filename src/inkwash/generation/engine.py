@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
+from collections import deque
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -12,10 +14,11 @@ import torch
 
 from inkwash.checkpoint import Catalog, Entry, HashCache, short_hash
 from inkwash.core import settings
-from inkwash.core.progress import Loading, Progress
+from inkwash.core.errors import InkwashError
+from inkwash.core.progress import Decoding, Drawn, Event, Loading, Progress, Started, Step
 from inkwash.core.request import GenerateRequest, Result
 from inkwash.generation.job import Finish, Job, Origin, draw, infotext_of, memory_of, plan, started, warnings_of
-from inkwash.generation.loop import Loop
+from inkwash.generation.session import SIDE_BY_SIDE, Session, View, Work
 from inkwash.generation.wording import Library
 from inkwash.models.load import load
 from inkwash.models.stable_diffusion import StableDiffusion
@@ -24,23 +27,26 @@ from inkwash.runtime.device import Compute, choose
 from inkwash.runtime.memory import check_memory, memory_errors
 from inkwash.runtime.sharing import SharingCheck
 
-SIDE_BY_SIDE = 8
-"""Pictures of different requests drawn at once: enough for full calls, few enough for their latents to be light."""
-
 
 class Engine:
     """Draws requests.  Holds the last model used; everything else enters with the request.
 
     models_dir: an A1111 or ComfyUI folder, its ``models`` folder, or a folder of files; None: the settings' own.
     device: "cpu", "cuda", "cuda:1", "mps"; dtype: "float32", "bfloat16", "float16".  None: the best there is.
+    confined: models are found in the folder only, never by a path outside it, as a server wants it.
     Not safe for two threads at once: one engine, one thread (``Loop`` is how requests run side by side).
     """
 
     def __init__(
-        self, models_dir: str | Path | None = None, device: str | None = None, dtype: str | None = None
+        self,
+        models_dir: str | Path | None = None,
+        device: str | None = None,
+        dtype: str | None = None,
+        *,
+        confined: bool = False,
     ) -> None:
         folder = Path(models_dir) if models_dir is not None else settings.load().models_dir
-        self.catalog = Catalog([folder], HashCache(settings.cache_folder() / "hashes.json"))
+        self.catalog = Catalog([folder], HashCache(settings.cache_folder() / "hashes.json"), confined=confined)
         self.library = Library.of(folder)
         self.compute: Compute = choose(device, dtype)
         self.sharing = SharingCheck()
@@ -67,13 +73,11 @@ class Engine:
 
         Raises ModelNotFound (with near misses), DamagedFile, UnsupportedModel.
         """
-        entry = self.catalog.find(name)
-        separate = self.catalog.vae_of(entry, vae)
-        key = (entry.path, separate.path if separate else None)
+        key = self._key(name, vae)
         if self._loaded is None or self._loaded[0] != key:
             self._loaded = None  # before the next one, so that only one is ever in memory
             if progress:
-                progress(Loading(entry.name))
+                progress(Loading(self.catalog.find(name).name))
             self._loaded = key, load(*key, self.compute)
         return self._loaded[1]
 
@@ -84,83 +88,95 @@ class Engine:
         """
         names = {name for name in (request.refiner, request.hires and request.hires.model) if name}
         self._beside = {name: model for name, model in self._beside.items() if name in names}
-        own = self.catalog.find(request.model).path
+        main, own = self.model(request.model, request.vae, progress), self._key(request.model, request.vae)
         for name in sorted(names - set(self._beside)):
-            entry = self.catalog.find(name)
-            if entry.path == own:
+            key = self._key(name, request.vae)
+            if key == own:
                 continue
-            separate = self.catalog.vae_of(entry, request.vae)
             if progress:
-                progress(Loading(entry.name))
-            self._beside[name] = load(entry.path, separate.path if separate else None, self.compute)
-        main = self.model(request.model, request.vae, progress)
+                progress(Loading(self.catalog.find(name).name))
+            self._beside[name] = load(*key, self.compute)
         return {name: self._beside.get(name, main) for name in names}
 
     def generate(self, request: GenerateRequest, progress: Progress | None = None) -> Result:
-        """Draw batch_count x batch_size pictures.
+        """Draw batch_count x batch_size pictures: batches one after another, the pictures of a batch side by side.
 
         Raises InkwashError for whatever a person can mend; Cancelled when ``progress`` raised it (pictures finished
         by then were handed out as ``Drawn`` events).
         """
-        start = time.perf_counter()
-        tell: Progress = progress or (lambda event: None)
-        with memory_errors(request):
-            job = self._plan(request, progress)
-            tell(started(job))
-            finished = self._draw(job, self._origin(request), tell)
-        return _result(job, finished, time.perf_counter() - start)
+        session = Session(self)
+        session.add(request, progress)
+        while True:
+            for ended in session.step():
+                result: Result = ended.result()
+                return result
 
     def generate_all(self, requests: Sequence[GenerateRequest], progress: Progress | None = None) -> list[Result]:
         """Draw many requests, those of one model side by side, so that they share calls where they may.
 
-        Events count all pictures as if they were of one request.  Raises as ``generate`` does;
-        the first error ends all.
+        Events count all pictures as if they were of one request.  Raises as ``generate`` does; the first error ends
+        all.
         """
         tell: Progress = progress or (lambda event: None)
-        total, results = sum(request.batch_size * request.batch_count for request in requests), []
+        total = sum(request.batch_size * request.batch_count for request in requests)
+        results: list[Result] = []
         for _, group in groupby(requests, key=_models_of):
-            start, jobs = time.perf_counter(), []
-            first = sum(len(result.images) for result in results)
-            for request in group:
-                job = self._plan(request, progress).among(first, total)
-                jobs.append((job, self._origin(request)))
-                first += len(job.pictures)
-            if not results:
-                tell(started(jobs[0][0]))
-            with memory_errors(jobs[0][0].request):
-                results += self._draw_together(jobs, tell, start)
+            results += self._together(list(group), tell, sum(len(result.images) for result in results), total)
         return results
 
-    def _draw_together(self, jobs: Sequence[tuple[Job, Origin]], tell: Progress, start: float) -> list[Result]:
-        """Jobs of one model, ``SIDE_BY_SIDE`` pictures at a time."""
-        waiting = [
-            (job, picture, infotext_of(job, picture, origin)) for job, origin in jobs for picture in job.pictures
-        ]
-        finished: list[Finish] = []
-        for begin in range(0, len(waiting), SIDE_BY_SIDE):
-            loop = Loop(strict=self._strict(jobs[0][0].request), sharing=self.sharing)
-            few = waiting[begin : begin + SIDE_BY_SIDE]
-            finished += run_all(loop, [loop.add(draw(job, picture, text, tell)) for job, picture, text in few])
-        rest, seconds = iter(finished), time.perf_counter() - start
-        return [_result(job, [next(rest) for _ in job.pictures], seconds / len(jobs)) for job, _ in jobs]
+    def _together(self, requests: Sequence[GenerateRequest], tell: Progress, first: int, total: int) -> list[Result]:
+        """Requests of one model, a few at a time.  first: pictures that were drawn before; total: of all."""
+        session, tickets, results = Session(self), [], {}
+        waiting = deque(requests)
+        while waiting or len(session):
+            while waiting and len(session) < SIDE_BY_SIDE:
+                request = waiting.popleft()
+                tickets.append(session.add(request, counted(tell, first, total)))
+                first += request.batch_size * request.batch_count
+            for ended in session.step():
+                results[ended.ticket] = ended.result()
+        return [results[ticket] for ticket in tickets]
 
-    def _plan(self, request: GenerateRequest, progress: Progress | None) -> Job:
-        """The request on its models, which are loaded.  Raises InkwashError."""
-        model = self.model(request.model, request.vae, progress)
-        view = tiling if request.tiling else _as_it_is
-        others = {name: view(other) for name, other in self.others(request, progress).items()}
-        job = plan(request, view(model), self.library, others)
-        check_memory(job.request, memory_of(job, self._strict(job.request)), self.compute.device)
-        return job
+    def work(
+        self, request: GenerateRequest, progress: Progress | None = None, view: View | None = None
+    ) -> Work:  # fmt: skip
+        """The runs of a request, none begun; loads its model.  view: of the model, to draw with.
 
-    def _draw(self, job: Job, origin: Origin, tell: Progress) -> list[Finish]:
-        """Batches one after another, the pictures of a batch side by side."""
-        finished: list[Finish] = []
-        for batch in job.batches():
-            loop = Loop(strict=self._strict(job.request), sharing=self.sharing)
-            tickets = [loop.add(draw(job, picture, infotext_of(job, picture, origin), tell)) for picture in batch]
-            finished += run_all(loop, tickets)
-        return finished
+        Raises as ``generate`` does.
+        """
+        start = time.perf_counter()
+        tell: Progress = progress or (lambda event: None)
+        with memory_errors(request):
+            own, others = self.model(request.model, request.vae, progress), self.others(request, progress)
+            seen = _seen(request, view)
+            job = plan(request, seen(own), self.library, {name: seen(other) for name, other in others.items()})
+            strict = self._strict(job.request)
+            check_memory(job.request, memory_of(job, strict), self.compute.device)
+            tell(started(job))
+            origin = self._origin(request)
+        batches = (
+            [draw(job, picture, infotext_of(job, picture, origin), tell) for picture in batch]
+            for batch in job.batches()
+        )
+        warnings = warnings_of(job)
+        return Work(job.request, batches, lambda values: _result(job, values, warnings, start), strict, warnings)
+
+    @property
+    def current(self) -> StableDiffusion | None:
+        """The model in memory."""
+        return self._loaded[1] if self._loaded else None
+
+    def holds(self, model: str | None, vae: str | None) -> bool:
+        """Whether this is the model in memory, as far as is known without reading anything."""
+        try:
+            return self._loaded is not None and self._loaded[0] == self._key(model, vae)
+        except InkwashError:
+            return True  # a name that means nothing changes nothing
+
+    def _key(self, name: str | None, vae: str | None) -> tuple[Path, Path | None]:
+        entry = self.catalog.find(name)
+        separate = self.catalog.vae_of(entry, vae)
+        return entry.path, separate.path if separate else None
 
     def _strict(self, request: GenerateRequest) -> bool:
         return self.compute.device.type == "cpu" if request.strict is None else request.strict
@@ -170,14 +186,13 @@ class Engine:
         entry = self.catalog.with_hash(self.catalog.find(request.model))
         vae = self.catalog.vae_of(entry, request.vae)
         vae = self.catalog.with_hash(vae) if vae else None
-        hires, refiner = request.hires.model if request.hires else None, request.refiner
         return Origin(
             entry.name,
             _short(entry),
             vae.path.name if vae else None,
             _short(vae) if vae else None,
-            hires_name=self._titled(hires),
-            refiner_name=self._titled(refiner),
+            hires_name=self._titled(request.hires.model if request.hires else None),
+            refiner_name=self._titled(request.refiner),
         )
 
     def _titled(self, name: str | None) -> str | None:
@@ -188,13 +203,41 @@ class Engine:
         return f"{entry.name} [{_short(entry)}]" if entry.sha256 else entry.name
 
 
+def _seen(request: GenerateRequest, view: View | None) -> View:
+    """What a request's models are drawn with: tiling if it asks for it, then the view."""
+
+    def seen(model: StableDiffusion) -> StableDiffusion:
+        wrapped = tiling(model) if request.tiling else model
+        return view(wrapped) if view else wrapped
+
+    return seen
+
+
 def _models_of(request: GenerateRequest) -> tuple[object, ...]:
-    """Requests that agree in this can share calls."""
-    hires = request.hires.model if request.hires else None
-    return request.model, request.vae, request.refiner, hires, request.tiling, request.strict
+    """Requests that agree in this need the same models in memory."""
+    return request.model, request.vae, request.refiner, request.hires.model if request.hires else None
 
 
-def _result(job: Job, finished: Sequence[Finish], seconds: float) -> Result:
+def counted(tell: Progress, first: int, total: int) -> Progress:
+    """Events of one request among many: pictures count from ``first`` to ``total``, and only the first one starts."""
+
+    def told(event: Event) -> None:
+        if isinstance(event, Step | Decoding | Drawn):
+            event = dataclasses.replace(event, image=first + event.image, images=total)
+        elif isinstance(event, Started):
+            if first:
+                return
+            event = dataclasses.replace(event, images=total)
+        tell(event)
+
+    return told
+
+
+def _short(entry: Entry) -> str | None:
+    return short_hash(entry.sha256) if entry.sha256 else None
+
+
+def _result(job: Job, finished: list[Finish], warnings: list[str], start: float) -> Result:
     return Result(
         images=[finish.image for finish in finished],
         infotexts=[finish.infotext for finish in finished],
@@ -202,27 +245,6 @@ def _result(job: Job, finished: Sequence[Finish], seconds: float) -> Result:
         subseeds=[picture.subseed for picture in job.pictures],
         latents=torch.stack([finish.latents for finish in finished]),
         request=job.request,
-        seconds=seconds,
-        warnings=warnings_of(job),
+        seconds=time.perf_counter() - start,
+        warnings=warnings,
     )
-
-
-def _as_it_is(model: StableDiffusion) -> StableDiffusion:
-    return model
-
-
-def _short(entry: Entry) -> str | None:
-    return short_hash(entry.sha256) if entry.sha256 else None
-
-
-def run_all(loop: Loop, tickets: list[int]) -> list[Finish]:
-    """Step the loop until all of these runs are finished; the first error ends them all."""
-    values: dict[int, Finish] = {}
-    while len(values) < len(tickets):
-        for finished in loop.step():
-            if finished.error is not None:
-                for ticket in tickets:
-                    loop.cancel(ticket)
-                raise finished.error
-            values[finished.ticket] = finished.value
-    return [values[ticket] for ticket in tickets]

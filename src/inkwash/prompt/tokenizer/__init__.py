@@ -46,6 +46,10 @@ class Tokenizer:
             done = end
         return pieces
 
+    def ends_word(self, id: int) -> bool:
+        """Whether a word ends with this token."""
+        return str(self._model.id_to_token(id)).endswith(_END_OF_WORD)
+
 
 @cache
 def load() -> Tokenizer:

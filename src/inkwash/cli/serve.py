@@ -1,0 +1,118 @@
+"""``inkwash serve`` and ``inkwash webui``: the service on this machine, without and with a browser opened."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import logging
+import signal
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Option
+
+from inkwash.cli.terminal import say
+from inkwash.core import settings
+from inkwash.core.choices import DTYPES, choose
+from inkwash.core.errors import InkwashError
+from inkwash.core.settings import Settings
+
+if TYPE_CHECKING:
+    from inkwash.jobs.service import Setup
+
+Host = Annotated[str | None, Option(help="The address to listen on; 0.0.0.0: all of this machine's.")]
+Port = Annotated[int | None, Option(help="The port to listen on.", min=1, max=65535)]
+ModelsDir = Annotated[Path | None, Option(help="The folder that holds models/ and embeddings/.")]
+Device = Annotated[str | None, Option(help="cpu, cuda, cuda:1 or mps.")]
+Dtype = Annotated[str | None, Option(help=f"{', '.join(DTYPES)}.")]
+Strict = Annotated[bool | None, Option("--strict/--fast", help="Bit-identical in any grouping, or quicker.")]
+
+
+def serve(
+    host: Host = None,
+    port: Port = None,
+    models_dir: ModelsDir = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    strict: Strict = None,
+) -> None:
+    """Serve pictures over HTTP: Inkwash's own API, A1111's and OpenAI's."""
+    _run(_settled(host, port, models_dir), device, dtype, strict, page=False, browser=False)
+
+
+def webui(
+    host: Host = None,
+    port: Port = None,
+    models_dir: ModelsDir = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    strict: Strict = None,
+    browser: Annotated[bool, Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
+) -> None:
+    """Open the page in the browser: draw, look, learn.  The HTTP APIs are served beside it."""
+    _run(_settled(host, port, models_dir), device, dtype, strict, page=True, browser=browser)
+
+
+def _settled(host: str | None, port: int | None, models_dir: Path | None) -> Settings:
+    """The settings with the flags over them."""
+    here = settings.load()
+    table = dataclasses.replace(here.server, host=host or here.server.host, port=port or here.server.port)
+    return dataclasses.replace(here, server=table, models_dir=models_dir or here.models_dir)
+
+
+def _run(
+    here: Settings, device: str | None, dtype: str | None, strict: bool | None, *, page: bool, browser: bool
+) -> None:
+    """Until Ctrl-C or SIGTERM.  What can be refused is refused before the worker starts."""
+    from inkwash.jobs.service import Service
+    from inkwash.server import app, listening
+
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    listening.check_public(here.server)
+    known_dtype = None if dtype is None else choose("dtype", dtype, DTYPES)
+    add_page = importlib.import_module("inkwash.web").add_page if page else None
+    listener = listening.listen(here.server.host, here.server.port)
+    service = Service(_setup(here, device, known_dtype, strict))
+    context = app.open_context(here, service)
+    url = listening.address(here.server.host, here.server.port)
+
+    def started() -> None:
+        say(f"Inkwash is at {url}  (Ctrl-C stops it)")
+        if browser and not webbrowser.open(url):
+            say("Open that address in a browser.")
+
+    _stay_alive_after_signals()
+    with service:
+        listening.Server(app.create_app(context, add_page), context, started).run([listener])
+        say("Stopping; what is being drawn may finish.")
+    if not context.closing.is_set():
+        raise InkwashError("The service could not start.", "The lines above say why.")
+
+
+def _setup(here: Settings, device: str | None, dtype: str | None, strict: bool | None) -> Setup:
+    """What the service needs to know.  What the page set goes over inkwash.toml."""
+    from inkwash.core.choices import QUALITY
+    from inkwash.jobs.service import Setup
+    from inkwash.server.preferences import Preferences
+
+    kept = Preferences(here.data_dir / "preferences.json")
+    return Setup(
+        data_dir=here.data_dir,
+        outputs_dir=here.outputs_dir,
+        models_dir=here.models_dir,
+        pattern=kept.value("pattern", here.pattern),
+        format=kept.value("format", "png"),
+        quality=kept.value("quality", QUALITY),
+        queue=here.server.queue,
+        per_user=here.server.per_user or None,
+        device=device,
+        dtype=dtype,
+        strict=strict,
+    )
+
+
+def _stay_alive_after_signals() -> None:
+    """uvicorn raises the signal that ended it once more; by then there is still the worker to be stopped."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)

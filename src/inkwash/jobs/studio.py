@@ -1,0 +1,136 @@
+"""Where a worker draws: one engine, one session, each job's progress told and its pictures kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+from inkwash.core import images
+from inkwash.core.errors import DamagedFile
+from inkwash.core.request import GenerateRequest
+from inkwash.generation import explain
+from inkwash.generation.engine import Engine
+from inkwash.generation.preview import Previewer
+from inkwash.generation.run import Run
+from inkwash.generation.session import Ended, Session, Work
+from inkwash.jobs.protocol import Bench, Glimpse, Lease
+from inkwash.jobs.telling import Format, Teller
+
+
+class Studio:
+    """Implements ``drawing.Easel``.  What ends comes with its warnings as value: pictures are kept as they are drawn.
+
+    strict: for requests that leave it open; None: the engine's own.
+    """
+
+    def __init__(
+        self, engine: Engine, bench: Bench, glimpse: Callable[[Glimpse], None], format: Format, *, side_by_side: int,
+        strict: bool | None,
+    ) -> None:  # fmt: skip
+        self.engine = engine
+        self.bench = bench
+        self.glimpse = glimpse
+        self.format = format
+        self.strict = strict
+        self.session = Session(engine, side_by_side)
+        self.previewer = Previewer(engine)
+        self._tellers: dict[int, Teller] = {}
+        self._pace: float | None = None
+
+    def __len__(self) -> int:
+        return len(self.session)
+
+    def fits(self, lease: Lease) -> bool:
+        return self.session.fits(lease.request.get("model"), lease.request.get("vae"))
+
+    def add(self, lease: Lease, stopped: Callable[[], bool]) -> int:
+        teller = Teller(lease, self.bench, self.glimpse, self.previewer, stopped, self.format)
+        if lease.kind == "explain":
+            work = self._explained(lease, teller)
+        else:
+            request = request_of(lease.request)
+            if request.strict is None:
+                request = dataclasses.replace(request, strict=self.strict)
+            work = _unkept(self.session.work(request, teller))
+        ticket = self.session.take(work)
+        self._tellers[ticket] = teller
+        return ticket
+
+    def cancel(self, ticket: int) -> None:
+        self.session.cancel(ticket)
+        self._tellers.pop(ticket, None)
+
+    def step(self) -> Sequence[Ended]:
+        ended = self.session.step()
+        for one in ended:
+            teller = self._tellers.pop(one.ticket, None)
+            self._pace = teller.seconds_per_step if teller else self._pace
+        return ended
+
+    def _explained(self, lease: Lease, teller: Teller) -> Work:
+        values = dict(lease.request)
+        cfgs, noise = values.pop("cfgs", ()), values.pop("noise", None)
+        request, keep = request_of(values), self._keeper(lease)
+        if noise is None:
+            return explain.drawing(self.session, request, cfgs, teller, keep)
+        picture = _opened(Path(noise["picture"]))
+        return explain.noising(self.session, request, picture, noise["ts"], noise["seed"], keep)
+
+    def _keeper(self, lease: Lease) -> explain.Keep:
+        def keep(name: str, media: str, data: bytes) -> None:
+            self.bench.keep(lease, name, media, data, {})
+
+        return keep
+
+    def load(self, model: str | None) -> None:
+        self.engine.model(model)
+
+    def clear(self) -> None:
+        gc.collect()
+        if self.engine.compute.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def facts(self) -> Mapping[str, Any]:
+        compute, model = self.engine.compute, self.engine.current
+        free, total = torch.cuda.mem_get_info(compute.device) if compute.device.type == "cuda" else (None, None)
+        return {
+            "model": model.spec.name if model else None,
+            "device": str(compute.device),
+            "dtype": str(compute.dtype).removeprefix("torch."),
+            "seconds_per_step": self._pace,
+            "gpu_free": free,
+            "gpu_total": total,
+        }
+
+
+def request_of(values: Mapping[str, Any]) -> GenerateRequest:
+    """The request of a job; its fields were checked when it was handed in."""
+    return GenerateRequest(
+        **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    )
+
+
+def _opened(path: Path) -> Image.Image:
+    """A picture that somebody sent.  Raises DamagedFile, and for its header before its pixels are unpacked."""
+    images.read_metadata(path)
+    try:
+        with Image.open(path) as image:
+            return image.convert("RGB")
+    except (OSError, ValueError, SyntaxError) as error:
+        raise DamagedFile(f"{path.name} is damaged: {error}.", "Send the original file.") from error
+
+
+def _unkept(work: Work) -> Work:
+    """The same, forgetting each picture once it is told of: a job of thousands takes no more memory than one of few."""
+    batches = ([_forgetting(run) for run in batch] for batch in work.batches)
+    return dataclasses.replace(work, batches=batches, finish=lambda values: work.warnings)
+
+
+def _forgetting(run: Run[Any]) -> Run[None]:
+    yield from run

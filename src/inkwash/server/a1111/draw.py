@@ -1,0 +1,113 @@
+"""txt2img, and the tasks that later versions bring: routed, validated, answered honestly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from inkwash.core import wire
+from inkwash.jobs.protocol import Job, NewJob
+from inkwash.server import orders, uploads
+from inkwash.server.a1111 import translate
+from inkwash.server.a1111.answers import answer
+from inkwash.server.a1111.schema import (
+    Detect,
+    ExtraBatch,
+    ExtraSingle,
+    Img2Img,
+    Interrogate,
+    PngInfo,
+    Poses,
+    Training,
+    Txt2Img,
+)
+from inkwash.server.answers import Json
+from inkwash.server.context import Caller, Context, Here, Who
+from inkwash.server.errors import Refusal
+from inkwash.server.waiting import Gone, finished
+
+router = APIRouter(tags=["A1111"])
+API = "/sdapi/v1"
+
+
+@router.post(f"{API}/txt2img")
+async def txt2img(body: Txt2Img, request: Request, context: Here, caller: Who) -> Response:
+    """Draw; answers when the pictures are there.  If the client leaves, the job is cancelled within a step."""
+    job = await run_in_threadpool(_submit, context, caller, body)
+    try:
+        done = await finished(context, job, request)
+    except Gone:
+        return Response(status_code=499)
+    return Json(await run_in_threadpool(answer, context, body, done))
+
+
+@router.post(f"{API}/img2img")
+def img2img(body: Img2Img, context: Here, caller: Who) -> None:
+    if not body.init_images:
+        raise Refusal(404, "no_init_images", "Init image not found.", "Send init_images.", field="init_images")
+    raise translate.not_yet("img2img")
+
+
+@router.post(f"{API}/png-info")
+def png_info(body: PngInfo, context: Here) -> dict[str, Any]:
+    """The text a picture carries; "" if it has none."""
+    serving = context.settings.server
+    data = uploads.picture_bytes(body.image, urls=serving.allow_image_urls, limit=serving.body_mb * 2**20)
+    found = uploads.metadata(data)
+    parsed = _parsed(found.infotext)
+    return {"info": found.infotext, "items": {"parameters": found.infotext, **found.texts}, "parameters": parsed}
+
+
+@router.post(f"{API}/extra-single-image")
+def extra_single(body: ExtraSingle) -> None:
+    raise translate.not_yet("extra-single-image")
+
+
+@router.post(f"{API}/extra-batch-images")
+def extra_batch(body: ExtraBatch) -> None:
+    raise translate.not_yet("extra-batch-images")
+
+
+@router.post(f"{API}/interrogate")
+def interrogate(body: Interrogate) -> None:
+    if not body.image:
+        raise Refusal(404, "no_image", "Image not found.", "Send a picture in base64.", field="image")
+    raise translate.not_yet("interrogate")
+
+
+@router.post(f"{API}/create/embedding")
+@router.post(f"{API}/create/hypernetwork")
+@router.post(f"{API}/train/embedding")
+@router.post(f"{API}/train/hypernetwork")
+def training(body: Training) -> None:
+    raise translate.not_yet("Training over this API")
+
+
+@router.post("/controlnet/detect")
+def detect(body: Detect) -> None:
+    raise translate.not_yet("controlnet/detect")
+
+
+@router.post("/controlnet/render_openpose_json")
+def render_openpose(body: list[Poses] | Poses) -> None:
+    raise translate.not_yet("controlnet/render_openpose_json")
+
+
+def _submit(context: Context, caller: Caller, body: Txt2Img) -> Job:
+    drawn = orders.settle(context, translate.request(body, context.options.of(caller.user)))
+    job = context.service.desk.submit(
+        NewJob(kind="generate", request=wire.to_json(drawn), user=caller.user, origin="a1111")
+    )
+    if body.force_task_id:
+        context.tasks.put(caller.user, body.force_task_id, job.id)
+    if not body.override_settings_restore_afterwards and body.override_settings:
+        context.options.set(caller.user, body.override_settings)
+    return job
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    from inkwash.core import infotext
+
+    return dict(infotext.parse(text)) if text else {}

@@ -1,0 +1,166 @@
+"""A1111's txt2img -> a GenerateRequest, with the account's options and the request's own overrides under it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from inkwash.core import infotext
+from inkwash.core.choices import SAMPLERS, SCHEDULES, nearest, split_sampler
+from inkwash.core.errors import InvalidRequest
+from inkwash.core.request import GenerateRequest
+from inkwash.server.a1111.option_table import ACTING, OPTIONS
+from inkwash.server.a1111.schema import Drawing, Txt2Img
+from inkwash.server.errors import Refusal
+
+AUTOMATIC = "Automatic"
+ZERO_IS_NONE = ("sigma_min", "sigma_max", "rho", "s_tmax")  # A1111 writes 0 where it means "the model's own", "no end"
+OFF = {"", "none"}
+
+
+def request(body: Txt2Img, options: Mapping[str, Any]) -> GenerateRequest:
+    """Raises Refusal for what this version cannot do, InvalidRequest for senseless values."""
+    _refuse_what_is_not_here(body)
+    body = _from_infotext(body)
+    settings = _known(dict(options) | _overrides(body))
+    sampler, schedule = _sampler(body)
+    fields: dict[str, Any] = {
+        "prompt": body.prompt,
+        "negative_prompt": body.negative_prompt,
+        "styles": tuple(body.styles or ()),
+        "width": body.width,
+        "height": body.height,
+        "batch_size": body.batch_size,
+        "batch_count": body.n_iter,
+        "seed": body.seed,
+        "subseed": body.subseed,
+        "subseed_strength": body.subseed_strength,
+        "seed_resize_from_w": max(body.seed_resize_from_w, 0),
+        "seed_resize_from_h": max(body.seed_resize_from_h, 0),
+        "steps": body.steps,
+        "cfg_scale": body.cfg_scale,
+        "sampler": sampler,
+        "schedule": schedule,
+        "eta": _eta(body, sampler, settings),
+        **_acting(settings),
+    }
+    for name in ("tiling", "s_churn", "s_tmin", "s_tmax", "s_noise"):
+        if (value := getattr(body, name)) is not None:
+            fields[name] = value
+    if body.s_min_uncond is not None:
+        fields["ngms"] = body.s_min_uncond
+    return GenerateRequest(**{name: value for name, value in fields.items() if not _left_open(name, value)})
+
+
+def _acting(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Options that differ from A1111's defaults, as fields."""
+    return {
+        field: settings[option]
+        for option, field in ACTING.items()
+        if settings[option] is not None and settings[option] != OPTIONS[option]
+    }
+
+
+def _left_open(name: str, value: object) -> bool:
+    """Whether the model or the sampler decides."""
+    return value is None or (name in ZERO_IS_NONE and value == 0)
+
+
+def _overrides(body: Drawing) -> dict[str, Any]:
+    return {name: value for name, value in (body.override_settings or {}).items() if value is not None}
+
+
+def _known(settings: dict[str, Any]) -> dict[str, Any]:
+    """Overrides have the types of options.  Raises InvalidRequest naming the option."""
+    for option in ACTING:
+        default, value = OPTIONS[option], settings[option]
+        wanted: tuple[type, ...] = (str,) if isinstance(default, str | None) else (int, float)
+        wanted = (bool,) if isinstance(default, bool) else wanted
+        if value is not None and (not isinstance(value, wanted) or (bool not in wanted and isinstance(value, bool))):
+            raise InvalidRequest(f"override_settings has {option} = {str(value)[:60]!r}.",
+                                 f"Its default is {default!r}.", option)  # fmt: skip
+        if isinstance(default, int) and not isinstance(default, bool) and isinstance(value, float):
+            settings[option] = int(value)
+    return settings
+
+
+def _from_infotext(body: Txt2Img) -> Txt2Img:
+    """Fields that the request does not set come from its infotext, if it has one."""
+    if not body.infotext:
+        return body
+    found = infotext.to_request(infotext.parse(body.infotext))
+    pasted = {
+        "prompt": found.prompt, "negative_prompt": found.negative_prompt, "seed": found.seed, "steps": found.steps,
+        "sampler_name": found.sampler, "scheduler": found.schedule, "cfg_scale": found.cfg_scale,
+        "width": found.width, "height": found.height, "subseed": found.subseed,
+        "subseed_strength": found.subseed_strength,
+    }  # fmt: skip
+    missing = {name: value for name, value in pasted.items() if name not in body.model_fields_set and value is not None}
+    return body.model_copy(update=missing)
+
+
+def _sampler(body: Drawing) -> tuple[str, str]:
+    """Sampler and schedule in their own spelling; "DPM++ 2M Karras" and "automatic" are understood."""
+    asked = body.sampler_name or body.sampler_index or "Euler"
+    sampler, schedule = split_sampler(asked, body.scheduler or AUTOMATIC)
+    return _spelt(sampler, SAMPLERS, "sampler", asked), _schedule(schedule)
+
+
+def _schedule(name: str) -> str:
+    """Labels ("Karras") and A1111's internal names ("karras", "sgm_uniform")."""
+    folded = name.replace("_", " ").casefold().strip()
+    names = {"automatic": AUTOMATIC, "uniform": "Uniform", "ddim uniform": "DDIM", "turbo": "Uniform"}
+    known = {choice.casefold(): choice for choice in SCHEDULES} | names
+    return known.get(folded) or _spelt(name, SCHEDULES, "scheduler", name)
+
+
+def _spelt(name: str, choices: tuple[str, ...], noun: str, asked: str) -> str:
+    wanted = name.casefold().strip().removeprefix("k_")
+    for choice in choices:
+        if wanted in (choice.casefold(), choice.casefold().replace(" ", "_"), alias(choice)):
+            return choice
+    close = nearest(name, choices)
+    remedy = f"Did you mean {' or '.join(close)}?" if close else f"Choose one of: {', '.join(choices)}."
+    raise Refusal(400, f"unknown_{noun}", f"{noun.capitalize()} not found: {asked[:80]!r}.", remedy, field=noun)
+
+
+def alias(sampler: str) -> str:
+    """A1111's short name: "DPM++ 2M SDE" is also k_dpmpp_2m_sde."""
+    return sampler.casefold().replace("++", "pp").replace(" ", "_")
+
+
+def _eta(body: Drawing, sampler: str, settings: Mapping[str, Any]) -> float | None:
+    """The request's, else the option's; None for the sampler's own, which A1111's defaults are."""
+    option = "eta_ddim" if sampler.startswith("DDIM") else "eta_ancestral"
+    value = settings[option] if body.eta is None else body.eta
+    return None if value == OPTIONS[option] or not isinstance(value, int | float) else float(value)
+
+
+def _refuse_what_is_not_here(body: Txt2Img) -> None:
+    if body.script_name:
+        raise Refusal(422, "script_not_found", f"Script not found: {body.script_name[:80]!r}.", "There are none yet.")
+    for name, script in body.alwayson_scripts.items():
+        if name.casefold() == "controlnet" and not _units(script):
+            continue
+        raise Refusal(422, "script_not_found", f"Always on script not found: {name[:80]!r}.",
+                      "GET /sdapi/v1/scripts lists what there is.")  # fmt: skip
+    wanted = {
+        "enable_hr": body.enable_hr,
+        "restore_faces": body.restore_faces,
+        "refiner_checkpoint": (body.refiner_checkpoint or "").casefold() not in OFF,
+        "firstpass_image": body.firstpass_image,
+    }
+    for name, asked in wanted.items():
+        if asked:
+            raise not_yet(name, name)
+
+
+def _units(script: object) -> list[object]:
+    """ControlNet units that are switched on; clients send empty ones with every request."""
+    args = script.get("args") if isinstance(script, dict) else None
+    units = args if isinstance(args, list) else []
+    return [unit for unit in units if isinstance(unit, dict) and unit.get("enabled", True) and unit.get("model")]
+
+
+def not_yet(what: str, field: str | None = None) -> Refusal:
+    return Refusal(422, "not_yet", f"{what} is not in this version of Inkwash yet.", "Leave it out.", field=field)

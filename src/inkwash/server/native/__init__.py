@@ -1,0 +1,15 @@
+"""The service's own API under /api/v1."""
+
+from inkwash.server.native import events, explain, jobs, models, pictures, session, system, words
+
+# events before jobs: /jobs/{job}/events is the longer path
+ROUTERS = (
+    session.router,
+    events.router,
+    jobs.router,
+    pictures.router,
+    models.router,
+    explain.router,
+    words.router,
+    system.router,
+)

@@ -1,0 +1,45 @@
+"""*How it works*: noise added to a picture, as a job."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from inkwash.jobs.protocol import NewJob
+from inkwash.server import explain, uploads
+from inkwash.server.context import Caller, Context, Here, Who
+from inkwash.server.native.shapes import job_json
+
+router = APIRouter(prefix="/api/v1/explain", tags=["explain"])
+_PICTURE_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
+T = Annotated[int, Field(ge=0, le=explain.LAST_T)]
+
+
+class Noise(BaseModel):
+    """picture: base64, a data URI, or the id of one in the gallery.  t: one timestep or several, 0..999."""
+
+    model_config = ConfigDict(extra="forbid")
+    picture: str
+    t: T | list[T] = 500
+    seed: int = Field(0, ge=0, lt=2**63)
+
+
+@router.post("/noise", status_code=201)
+def noise(body: Noise, context: Here, caller: Who) -> dict[str, Any]:
+    """The forward process on a picture of one's own; the noisy pictures are the job's items."""
+    steps = [body.t] if isinstance(body.t, int) else body.t
+    order = {"noise": {"picture": _path(context, caller, body.picture), "ts": steps, "seed": body.seed}}
+    request = explain.settled(context, order)
+    job = context.service.desk.submit(NewJob(kind="explain", request=request, user=caller.user, origin="page"))
+    return job_json(job, context.service.live)
+
+
+def _path(context: Context, caller: Caller, picture: str) -> str:
+    """Where the worker finds the picture: the gallery's file, or the uploaded one, kept by its hash."""
+    if len(picture) <= 100 and _PICTURE_ID.fullmatch(picture):
+        return str(context.check_file(context.picture(picture, caller).path))
+    data = uploads.picture_bytes(picture, urls=False, limit=0)
+    return str(uploads.kept(data, context.settings.data_dir))

@@ -1,0 +1,102 @@
+"""Jobs: hand in, list, look at, cancel, try again; and what they made."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from starlette.responses import FileResponse
+
+from inkwash.core import parameters
+from inkwash.core.limits import Limits
+from inkwash.jobs.protocol import Job, NewJob, State
+from inkwash.server import explain, orders
+from inkwash.server.context import Caller, Context, Here, Who
+from inkwash.server.errors import Refusal
+from inkwash.server.files import handed_out
+from inkwash.server.native.shapes import job_json
+
+router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"])
+
+
+class JobIn(BaseModel):
+    """kind "generate": request is a GenerateRequest; "explain": a drawing to take apart, with ``cfgs``."""
+
+    model_config = ConfigDict(extra="forbid")
+    kind: Literal["generate", "explain"] = "generate"
+    request: dict[str, JsonValue] = Field(
+        json_schema_extra={"anyOf": [parameters.json_schema(Limits()), {"type": "object"}]}
+    )
+    priority: int = Field(0, ge=-100, le=100)
+    key: str | None = Field(None, max_length=200)
+
+
+@router.post("", status_code=201)
+def submit(
+    body: JobIn,
+    context: Here,
+    caller: Who,
+    response: Response,
+    idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
+) -> dict[str, Any]:
+    """Hand in a job.  The same key (or Idempotency-Key) from the same user is the same job."""
+    settled = orders.from_json if body.kind == "generate" else explain.settled
+    new = NewJob(
+        kind=body.kind,
+        request=settled(context, body.request),
+        user=caller.user,
+        priority=body.priority,
+        key=body.key or idempotency_key,
+        origin="page" if caller.client else "api",
+    )
+    job = context.service.desk.submit(new)
+    response.headers["location"] = f"/api/v1/jobs/{job.id}"
+    return job_json(job, context.service.live)
+
+
+@router.get("")
+def jobs(
+    context: Here,
+    caller: Who,
+    state: Annotated[list[State] | None, Query()] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    before: Annotated[str | None, Query(max_length=100)] = None,
+) -> dict[str, Any]:
+    """The caller's jobs, newest first.  before: the id that a page continues after."""
+    found = context.service.desk.list(user=caller.watched, states=state or (), limit=limit, before=before)
+    return {"jobs": [job_json(job, context.service.live) for job in found]}
+
+
+@router.get("/{job}")
+def job(job: str, context: Here, caller: Who) -> dict[str, Any]:
+    return job_json(context.job(job, caller), context.service.live)
+
+
+@router.post("/{job}/cancel")
+def cancel(job: str, context: Here, caller: Who) -> dict[str, Any]:
+    """A queued job is gone at once, a running one within a step; one that has ended stays as it is."""
+    return _after(context, caller, job, "cancel")
+
+
+@router.post("/{job}/retry", status_code=201)
+def retry(job: str, context: Here, caller: Who, response: Response) -> dict[str, Any]:
+    """A new job of the same request, for one that failed or was cancelled."""
+    found = _after(context, caller, job, "retry")
+    response.headers["location"] = f"/api/v1/jobs/{found['id']}"
+    return found
+
+
+@router.get("/{job}/items/{name}", response_class=FileResponse)
+def item(job: str, name: str, request: Request, context: Here, caller: Who) -> Response:
+    """One thing the job made."""
+    found = next((item for item in context.job(job, caller).items if item.name == name), None)
+    if found is None:
+        raise Refusal(404, "item_not_found", f"The job has no item {name[:80]!r}.", "Look at the job's items.")
+    return handed_out(context, found.path, found.media)
+
+
+def _after(context: Context, caller: Caller, job: str, verb: Literal["cancel", "retry"]) -> dict[str, Any]:
+    own: Job = context.job(job, caller)
+    desk = context.service.desk
+    return job_json(desk.cancel(own.id) if verb == "cancel" else desk.retry(own.id), context.service.live)

@@ -1,0 +1,55 @@
+"""From a request a stranger sent to one that may be queued: names looked up, limits kept."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from inkwash.checkpoint.places import Kind
+from inkwash.core import limits, wire
+from inkwash.core.choices import nearest
+from inkwash.core.errors import InvalidRequest, ModelNotFound
+from inkwash.core.request import GenerateRequest
+from inkwash.server.context import Context
+
+
+def settle(context: Context, request: GenerateRequest) -> GenerateRequest:
+    """The request as it goes into the queue.  Raises InvalidRequest or ModelNotFound naming the field.
+
+    Models are found in the confined catalog and named by their place in it, so that no path of a stranger's reaches
+    the worker.
+    """
+    checked = limits.check(request, context.settings.limits)
+    most = context.settings.server.pictures
+    if checked.batch_size * checked.batch_count > most:
+        raise InvalidRequest(f"{checked.batch_size * checked.batch_count} pictures are asked for; at most {most} are "
+                             "drawn for one request.", "Ask for fewer at a time.", "batch_count")  # fmt: skip
+    _check_styles(context, checked.styles)
+    return dataclasses.replace(
+        checked,
+        model=None if checked.model is None else _place(context, checked.model, "model"),
+        vae=checked.vae if checked.vae in (None, "Automatic", "None") else _place(context, checked.vae or "", "vae"),
+    )
+
+
+def from_json(context: Context, values: Mapping[str, Any]) -> dict[str, Any]:
+    """A GenerateRequest's JSON, checked and settled, as JSON again."""
+    return wire.to_json(settle(context, wire.from_json(values)))
+
+
+def _place(context: Context, name: str, kind: Kind) -> str:
+    if "\0" in name:
+        raise ModelNotFound(f"No {kind} has such a name.", "List them with GET /api/v1/models.")
+    return context.catalog.find(name, kind).relative
+
+
+def _check_styles(context: Context, names: tuple[str, ...]) -> None:
+    if not names:
+        return
+    known = context.styles()
+    for name in names:
+        if name not in known:
+            close = nearest(name, list(known))
+            remedy = f"Did you mean {' or '.join(close)}?" if close else "Add it to styles.csv."
+            raise InvalidRequest(f"There is no style {name[:80]!r}.", remedy, "styles")

@@ -1,0 +1,125 @@
+"""A service whose worker is a thread that paints flat pictures: the real store, gallery and board, no engine."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from inkwash.core import images, infotext, wire
+from inkwash.jobs.database import Database
+from inkwash.jobs.gallery import Gallery
+from inkwash.jobs.live import Board
+from inkwash.jobs.log import Log
+from inkwash.jobs.protocol import Glimpse, Lease, StaleLease, State
+from inkwash.jobs.serving import LogLine, System, WorkerState
+from inkwash.jobs.shelf import Shelf
+from inkwash.jobs.store import Store
+
+
+class PaintingService:
+    """side: pictures are painted no larger.
+
+    ``let_go`` set: jobs are drawn as they come.  Cleared: the next job stays at its first step until it is set."""
+
+    def __init__(self, data_dir: Path, outputs_dir: Path, *, queue: int = 256, side: int = 10_000) -> None:
+        shelf = Shelf(data_dir, outputs_dir)
+        self.side = side
+        self.database = Database(data_dir / "jobs.sqlite")
+        self.live = Board()
+        self.desk = Store(self.database, shelf, queue=queue, told=self._told)
+        self.pictures = Gallery(self.database, shelf)
+        self.lines = Log()
+        self.loaded: list[str | None] = []
+        self.up = True
+        self.let_go = threading.Event()
+        self.let_go.set()
+        self.at_work = threading.Event()  # a job has been begun
+        self._news = threading.Event()
+        self._ended = False
+        self._thread = threading.Thread(target=self._work, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def drain(self, grace: float = 30.0) -> None:
+        self._ended = True
+        self._news.set()
+        if self._thread.ident is not None:
+            self._thread.join(grace)
+
+    def stop(self, grace: float = 30.0) -> None:
+        self._ended = True
+        self.let_go.set()
+        self._news.set()
+        if self._thread.ident is not None:
+            self._thread.join(grace)
+        self.database.close()
+
+    def system(self) -> System:
+        counts = self.desk.counts()
+        worker = WorkerState(state="idle" if self.up else "down", pid=1, device="cpu", dtype="float32")
+        return System(worker=worker, queued=counts["queued"], running=counts["running"], memory_total=4, memory_free=3)
+
+    def ready(self) -> bool:
+        return self.up
+
+    def log(self, after: int = 0, limit: int = 500) -> Sequence[LogLine]:
+        return self.lines.after(after, limit)
+
+    def load(self, model: str | None) -> None:
+        self.loaded.append(model)
+
+    def _told(self, job: str, user: str, state: State) -> None:
+        self.live.changed(job, user, state)
+        self._news.set()
+
+    def _work(self) -> None:
+        while not self._ended:
+            self._news.wait()
+            self._news.clear()
+            while not self._ended and (lease := self.desk.claim("painter")) is not None:
+                try:
+                    self._paint(lease)
+                except StaleLease:
+                    continue
+
+    def _paint(self, lease: Lease) -> None:
+        """Two glimpses a picture; prompts that begin with "fail" fail as a worker would tell it."""
+        if lease.kind == "explain":
+            self.desk.keep(lease, "trace", "application/json", b'{"steps": []}', {})
+            self.desk.finish(lease)
+            return
+        request = wire.from_json(lease.request)
+        if request.prompt.startswith("fail"):
+            self.desk.fail(lease, "There is no wildcard file x.txt.", "Make such a file.", again=False)
+            return
+        width, height = request.width or 64, request.height or 64
+        count = request.batch_size * request.batch_count
+        for index in range(count):
+            self._glimpse(lease, index, count, request.steps)
+            self.at_work.set()
+            self.let_go.wait()
+            if not self.desk.renew([lease]):
+                return
+            seed = request.seed + index
+            text = f"{request.prompt}\nSteps: {request.steps}, Sampler: {request.sampler}, CFG scale: 7, Seed: {seed}"
+            text += f", Size: {width}x{height}, Model: painted"
+            assert infotext.parse(text)["Seed"] == str(seed)
+            flat = Image.new("RGB", (min(width, self.side), min(height, self.side)), (seed % 256, index % 256, 128))
+            facts = {"seed": seed, "subseed": request.subseed, "infotext": text, "index": index}
+            self.desk.keep(lease, str(index), "image/png", images.encode(flat, text), facts)
+        self.desk.finish(lease, ["painted flat"])
+
+    def _glimpse(self, lease: Lease, index: int, count: int, steps: int) -> None:
+        buffer = io.BytesIO()
+        Image.new("RGB", (8, 8), (index, 200, 0)).save(buffer, "WEBP")
+        self.live.glimpse(
+            Glimpse(
+                job=lease.job, picture=index, pictures=count, step=1, steps=steps, sigma=14.6,
+                fraction=(index + 1 / steps) / count, seconds_left=1.0, preview=buffer.getvalue(),
+            )
+        )  # fmt: skip
