@@ -42,12 +42,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(no_args_is_help=True)(txt2img)
-app.command()(webui)
-app.command()(serve)
 for drawing in (img2img, inpaint, outpaint, refine, sweep, words):
     app.command(no_args_is_help=True)(drawing)
 app.add_typer(layers)
 app.add_typer(picture)
+app.command()(webui)
+app.command()(serve)
 app.command(no_args_is_help=True)(inspect)
 app.command(no_args_is_help=True)(tokens)
 app.add_typer(models, name="models")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
+from collections import deque
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -13,10 +15,10 @@ import torch
 from inkwash.checkpoint import Catalog, Entry, HashCache, detect, short_hash
 from inkwash.core import settings
 from inkwash.core.errors import InkwashError
-from inkwash.core.progress import Loading, Progress
+from inkwash.core.progress import Decoding, Drawn, Event, Loading, Progress, Started, Step
 from inkwash.core.request import GenerateRequest, Result
 from inkwash.generation.job import Finish, Job, Origin, draw, infotext_of, memory_of, plan, started, warnings_of
-from inkwash.generation.session import Session, View, Work
+from inkwash.generation.session import SIDE_BY_SIDE, Session, View, Work
 from inkwash.generation.wording import Library
 from inkwash.models.load import load, weights_size
 from inkwash.models.stable_diffusion import StableDiffusion
@@ -86,13 +88,23 @@ class Engine:
             self._models.put(key, model, size)
         return model
 
+    def others(self, request: GenerateRequest, progress: Progress | None = None) -> dict[str, StableDiffusion]:
+        """The hires and refiner models of a request, by name.  Raises as ``model`` does."""
+        names = {name for name in (request.refiner, request.hires and request.hires.model) if name}
+        return {name: self.model(name, request.vae, progress) for name in sorted(names)}
+
     def generate(self, request: GenerateRequest, progress: Progress | None = None) -> Result:
         """Draw batch_count x batch_size pictures: batches one after another, the pictures of a batch side by side.
 
         Raises InkwashError for whatever a person can mend; Cancelled when ``progress`` raised it (pictures finished
         by then were handed out as ``Drawn`` events).
         """
-        return self.generate_all([request], progress)[0]
+        session = Session(self)
+        session.add(request, progress)
+        while True:
+            for ended in session.step():
+                result: Result = ended.result()
+                return result
 
     def generate_all(self, requests: Sequence[GenerateRequest], progress: Progress | None = None) -> list[Result]:
         """Draw many requests, those of one model side by side, so that they share calls where they may.
@@ -100,58 +112,49 @@ class Engine:
         Events count all pictures as if they were of one request.  Raises as ``generate`` does; the first error ends
         all.
         """
-        total, first, results = sum(request.batch_size * request.batch_count for request in requests), 0, []
+        tell: Progress = progress or (lambda event: None)
+        total = sum(request.batch_size * request.batch_count for request in requests)
+        results: list[Result] = []
         for _, group in groupby(requests, key=_models_of):
-            session, tickets = Session(self), []
-            for request in group:
-                tickets.append(session.take(self.work(request, progress, among=(first, total))))
-                first += request.batch_size * request.batch_count
-            results += _all_of(session, tickets)
+            results += self._together(list(group), tell, sum(len(result.images) for result in results), total)
         return results
 
-    def work(
-        self,
-        request: GenerateRequest,
-        progress: Progress | None = None,
-        view: View | None = None,
-        among: tuple[int, int] | None = None,
-    ) -> Work:
-        """The runs of a request, none begun; loads its model.  view: of the model, to draw with.
+    def _together(self, requests: Sequence[GenerateRequest], tell: Progress, first: int, total: int) -> list[Result]:
+        """Requests of one model, a few at a time.  first: pictures that were drawn before; total: of all."""
+        session, tickets, results = Session(self), [], {}
+        waiting = deque(requests)
+        while waiting or len(session):
+            while waiting and len(session) < SIDE_BY_SIDE:
+                request = waiting.popleft()
+                tickets.append(session.add(request, counted(tell, first, total)))
+                first += request.batch_size * request.batch_count
+            for ended in session.step():
+                results[ended.ticket] = ended.result()
+        return [results[ticket] for ticket in tickets]
 
-        among: (first, total) of its pictures among those of several requests that are told of as one.
+    def work(
+        self, request: GenerateRequest, progress: Progress | None = None, view: View | None = None
+    ) -> Work:  # fmt: skip
+        """The runs of a request, none begun; loads its model.  view: of the model, to draw with.
 
         Raises as ``generate`` does.
         """
         start = time.perf_counter()
         tell: Progress = progress or (lambda event: None)
         with memory_errors(request):
-            job = self._plan(request, progress, view)
-            if among is not None:
-                job = job.among(*among)
-            if among is None or among[0] == 0:
-                tell(started(job))
-            origin, strict = self._origin(request), self._strict(job.request)
+            others, own = self.others(request, progress), self.model(request.model, request.vae, progress)
+            seen = _seen(request, view)
+            job = plan(request, seen(own), self.library, {name: seen(other) for name, other in others.items()})
+            strict = self._strict(job.request)
+            check_memory(job.request, memory_of(job, strict), self.compute.device)
+            tell(started(job))
+            origin = self._origin(request)
         batches = (
             [draw(job, picture, infotext_of(job, picture, origin), tell) for picture in batch]
             for batch in job.batches()
         )
         warnings = warnings_of(job)
         return Work(job.request, batches, lambda values: _result(job, values, warnings, start), strict, warnings)
-
-    def _plan(self, request: GenerateRequest, progress: Progress | None, view: View | None) -> Job:
-        """The request on its models, which are loaded.  Raises InkwashError."""
-        others = self._others(request, progress)
-        model = self.model(request.model, request.vae, progress)
-        if request.tiling:
-            model, others = tiling(model), {name: tiling(other) for name, other in others.items()}
-        job = plan(request, view(model) if view else model, self.library, others)
-        check_memory(job.request, memory_of(job, self._strict(job.request)), self.compute.device)
-        return job
-
-    def _others(self, request: GenerateRequest, progress: Progress | None) -> dict[str, StableDiffusion]:
-        """The hires and refiner models of a request, by name.  Raises as ``model`` does."""
-        names = {name for name in (request.refiner, request.hires and request.hires.model) if name}
-        return {name: self.model(name, request.vae, progress) for name in sorted(names)}
 
     def holds(self, model: str | None, vae: str | None) -> bool:
         """Whether this model is in memory, as far as is known without reading anything."""
@@ -173,14 +176,13 @@ class Engine:
         entry = self.catalog.with_hash(self.catalog.find(request.model))
         vae = self.catalog.vae_of(entry, request.vae)
         vae = self.catalog.with_hash(vae) if vae else None
-        hires, refiner = request.hires.model if request.hires else None, request.refiner
         return Origin(
             entry.name,
             _short(entry),
             vae.path.name if vae else None,
             _short(vae) if vae else None,
-            hires_name=self._titled(hires),
-            refiner_name=self._titled(refiner),
+            hires_name=self._titled(request.hires.model if request.hires else None),
+            refiner_name=self._titled(request.refiner),
         )
 
     def _titled(self, name: str | None) -> str | None:
@@ -191,18 +193,34 @@ class Engine:
         return f"{entry.name} [{_short(entry)}]" if entry.sha256 else entry.name
 
 
+def _seen(request: GenerateRequest, view: View | None) -> View:
+    """What a request's models are drawn with: tiling if it asks for it, then the view."""
+
+    def seen(model: StableDiffusion) -> StableDiffusion:
+        wrapped = tiling(model) if request.tiling else model
+        return view(wrapped) if view else wrapped
+
+    return seen
+
+
 def _models_of(request: GenerateRequest) -> tuple[object, ...]:
-    """Requests that agree in this can share calls."""
-    hires = request.hires.model if request.hires else None
-    return request.model, request.vae, request.refiner, hires, request.tiling, request.strict
+    """Requests that agree in this need the same models in memory."""
+    return request.model, request.vae, request.refiner, request.hires.model if request.hires else None
 
 
-def _all_of(session: Session, tickets: Sequence[int]) -> list[Result]:
-    """Step the session until all of these are finished.  Raises the first error."""
-    results: dict[int, Result] = {}
-    while len(results) < len(tickets):
-        results |= {ended.ticket: ended.result() for ended in session.step()}
-    return [results[ticket] for ticket in tickets]
+def counted(tell: Progress, first: int, total: int) -> Progress:
+    """Events of one request among many: pictures count from ``first`` to ``total``, and only the first one starts."""
+
+    def told(event: Event) -> None:
+        if isinstance(event, Step | Decoding | Drawn):
+            event = dataclasses.replace(event, image=first + event.image, images=total)
+        elif isinstance(event, Started):
+            if first:
+                return
+            event = dataclasses.replace(event, images=total)
+        tell(event)
+
+    return told
 
 
 def _short(entry: Entry) -> str | None:

@@ -59,17 +59,6 @@ class Job:
     canvas: Canvas | None = None  # of a request that starts from a picture
     enlarging: Enlarging | None = None  # its hires pass
     refiner: Refiner | None = None
-    total: int = 0  # pictures of all jobs that are told of as one; 0: this one's
-
-    @property
-    def images(self) -> int:
-        """How many pictures the person waits for."""
-        return self.total or len(self.pictures)
-
-    def among(self, first: int, total: int) -> Job:
-        """The job as a part of several, its pictures counted from ``first``."""
-        pictures = tuple(dataclasses.replace(picture, index=first + picture.index) for picture in self.pictures)
-        return dataclasses.replace(self, pictures=pictures, total=total)
 
     @property
     def last_model(self) -> StableDiffusion:
@@ -227,7 +216,7 @@ def warnings_of(job: Job) -> list[str]:
 
 def draw(job: Job, picture: Picture, text: str, tell: Progress) -> Run[Finish]:
     """The whole of one picture, from its prompt to its pixels.  text: its infotext."""
-    images, canvas = job.images, job.canvas
+    images, canvas = len(job.pictures), job.canvas
     source = source_of(canvas, job.request) if canvas else None
     drawing = yield from first_pass(job, picture, source, tell)
     latents = drawing.latents
@@ -273,7 +262,7 @@ def wishes_of(job: Job, wording: Wording) -> Wishes:
 
 def started(job: Job) -> Started:
     """The event that opens a job."""
-    return Started(job.images, sum(job.steps), tuple(job.sigmas))
+    return Started(len(job.pictures), sum(job.steps), tuple(job.sigmas))
 
 
 def memory_of(job: Job, strict: bool) -> int:
@@ -317,7 +306,7 @@ def _watch(
         tell(
             Step(
                 picture.index,
-                job.images,
+                len(job.pictures),
                 step,
                 sum(job.steps),
                 sigma,
