@@ -15,7 +15,7 @@ def test_a_picture_is_drawn_step_by_step(visit: Open, shared: Service) -> None:
     visitor = visit(shared)
     page = visitor.open()
     shared.hold(5)
-    visitor.draw("mountains in the mist", steps=8)
+    visitor.draw("peaks and clouds", steps=8)
     expect(page.get_by_test_id("status")).to_contain_text("Step 4 of 8")
     expect(page.get_by_test_id("left")).to_be_visible()
     expect(page.get_by_test_id("preview")).to_have_attribute("src", re.compile("^data:image/webp"))
@@ -25,7 +25,7 @@ def test_a_picture_is_drawn_step_by_step(visit: Open, shared: Service) -> None:
     expect(picture).to_have_count(1)
     picture.click()
     expect(page.get_by_test_id("large")).to_be_visible()
-    expect(page.get_by_role("dialog")).to_contain_text("mountains in the mist")
+    expect(page.get_by_role("dialog")).to_contain_text("peaks and clouds")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
 
