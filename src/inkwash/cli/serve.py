@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import logging
 import signal
 import webbrowser
@@ -67,11 +66,11 @@ def _run(
     """Until Ctrl-C or SIGTERM.  What can be refused is refused before the worker starts."""
     from inkwash.jobs.service import Service
     from inkwash.server import app, listening
+    from inkwash.web import add_page
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     listening.check_public(here.server)
     known_dtype = None if dtype is None else choose("dtype", dtype, DTYPES)
-    add_page = importlib.import_module("inkwash.web").add_page if page else None
     listener = listening.listen(here.server.host, here.server.port)
     service = Service(_setup(here, device, known_dtype, strict))
     context = app.open_context(here, service)
@@ -85,7 +84,7 @@ def _run(
     _stay_alive_after_signals()
     listening.make_room()
     with service:
-        listening.Server(app.create_app(context, add_page), context, started).run([listener])
+        listening.Server(app.create_app(context, add_page if page else None), context, started).run([listener])
         say("Stopping; what is being drawn may finish.")
     if not context.closing.is_set():
         raise InkwashError("The service could not start.", "The lines above say why.")

@@ -28,11 +28,6 @@ class Shelf(Generic[K, V]):
     def __contains__(self, key: K) -> bool:
         return key in self._values
 
-    @property
-    def latest(self) -> V | None:
-        """The value used last; None if there is none."""
-        return next(reversed(self._values.values()))[0] if self._values else None
-
     def get(self, key: K) -> V | None:
         """The value, which counts as used now; None if it is not there."""
         if key not in self._values:
