@@ -102,12 +102,13 @@ def mixed_softly(old: Tensor, new: Tensor, redraw: Tensor, sigma: float, soft: S
 
     A mean of two unlike vectors is shorter than either; each is lengthened to the power mean of both lengths.
     """
-    share = redraw ** (soft.preservation_strength * sigma**soft.schedule_bias)
+    share: Tensor = redraw ** (soft.preservation_strength * sigma**soft.schedule_bias)
     mean = mixed(old, new, share)
     power = soft.transition_contrast
     lengths = mixed(old.norm(dim=0, keepdim=True) ** power, new.norm(dim=0, keepdim=True) ** power, share)
+    have: Tensor = mean.norm(dim=0, keepdim=True) + 1e-5
     wanted: Tensor = lengths ** (1 / power)
-    return mean * (wanted / (mean.norm(dim=0, keepdim=True) + 1e-5))
+    return mean * (wanted / have)
 
 
 def moved(old: Tensor, new: Tensor, redraw: Tensor | None, soft: SoftInpainting | None) -> Tensor | None:

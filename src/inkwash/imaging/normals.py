@@ -13,8 +13,9 @@ def normal_map(heights: Image.Image, strength: float = 8.0, *, green_down: bool 
     (n + 1) / 2: a level surface is (128, 128, 255).  green_down: DirectX's direction of y instead of OpenGL's.
     """
     z = np.asarray(heights.convert("L"), dtype=np.float64) / 255 * strength
-    dy, dx = np.gradient(np.pad(z, 1, mode="edge"))
-    dx, dy = dx[1:-1, 1:-1], dy[1:-1, 1:-1]  # rows count downwards: up in the picture is -y
+    padded = np.pad(z, 1, mode="edge")
+    dx = (padded[1:-1, 2:] - padded[1:-1, :-2]) / 2
+    dy = (padded[2:, 1:-1] - padded[:-2, 1:-1]) / 2  # rows count downwards
     normals = np.stack([-dx, -dy if green_down else dy, np.ones_like(z)], axis=-1)
     normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
     return Image.fromarray(((normals + 1) / 2 * 255).round().astype(np.uint8))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from inkwash.core.choices import nearest
@@ -17,12 +18,11 @@ LAST_T = 999
 
 
 def settled(context: Context, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON of an explain job, checked.  Raises InvalidRequest."""
+    """The JSON of a drawing that is to be taken apart, checked.  Raises InvalidRequest."""
     if "noise" in values:
-        _refuse_unknown(values, ("noise", "model", "width", "height"))
-        return _rest(context, values, ("model", "width", "height")) | {"noise": _noise(values["noise"])}
+        raise InvalidRequest("Noise is added to a picture elsewhere.", "POST it to /api/v1/explain/noise.", "noise")
     _refuse_unknown(values, (*DRAWING, "cfgs"))
-    request = _rest(context, values, DRAWING)
+    request = orders.from_json(context, {name: values[name] for name in DRAWING if name in values})
     if request.get("steps", 20) > STEPS:
         raise InvalidRequest(
             f"steps is {request['steps']}; at most {STEPS} are taken apart.", "Ask for fewer.", "steps"
@@ -30,19 +30,10 @@ def settled(context: Context, values: Mapping[str, Any]) -> dict[str, Any]:
     return request | {"cfgs": _numbers("cfgs", values.get("cfgs") or [], CFGS, 0, 1000)}
 
 
-def _rest(context: Context, values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    return orders.from_json(context, {name: values[name] for name in names if name in values})
-
-
-def _noise(noise: object) -> dict[str, Any]:
-    if not isinstance(noise, Mapping) or not isinstance(noise.get("picture"), str):
-        raise InvalidRequest("noise needs a picture.", "POST it to /api/v1/explain/noise.", "noise")
-    _refuse_unknown(noise, ("picture", "ts", "seed"))
-    seed = noise.get("seed", 0)
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
-        raise InvalidRequest("The noise's seed must be a whole number from 0 on.", "Try 0.", "seed")
-    steps = _numbers("ts", noise.get("ts") or [], LEVELS, 0, LAST_T)
-    return {"picture": noise["picture"], "ts": [int(t) for t in steps], "seed": seed}
+def noising(picture: Path, ts: Sequence[int], seed: int) -> dict[str, Any]:
+    """The JSON of a job that adds noise.  picture: a file of the service's own, never one that a client named."""
+    steps = _numbers("t", list(ts), LEVELS, 0, LAST_T)
+    return {"noise": {"picture": str(picture), "ts": [int(t) for t in steps], "seed": seed}}
 
 
 def _numbers(name: str, values: object, most: int, lowest: float, highest: float) -> list[float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter
@@ -31,15 +32,14 @@ class Noise(BaseModel):
 def noise(body: Noise, context: Here, caller: Who) -> JobOut:
     """The forward process on a picture of one's own; the noisy pictures are the job's items."""
     steps = [body.t] if isinstance(body.t, int) else body.t
-    order = {"noise": {"picture": _path(context, caller, body.picture), "ts": steps, "seed": body.seed}}
-    request = explain.settled(context, order)
+    request = explain.noising(_path(context, caller, body.picture), steps, body.seed)
     job = context.service.desk.submit(NewJob(kind="explain", request=request, user=caller.user, origin="page"))
     return job_out(job, context.service.live)
 
 
-def _path(context: Context, caller: Caller, picture: str) -> str:
+def _path(context: Context, caller: Caller, picture: str) -> Path:
     """Where the worker finds the picture: the gallery's file, or the uploaded one, kept by its hash."""
     if len(picture) <= 100 and _PICTURE_ID.fullmatch(picture):
-        return str(context.check_file(context.picture(picture, caller).path))
+        return context.check_file(context.picture(picture, caller).path)
     data = uploads.picture_bytes(picture, urls=False, limit=0)
-    return str(uploads.kept(data, context.settings.data_dir))
+    return uploads.kept(data, context.settings.data_dir)
