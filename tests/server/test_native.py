@@ -208,5 +208,12 @@ def test_explain_is_checked_before_it_is_queued(client: TestClient) -> None:
     done = wait_for(client, client.post("/api/v1/jobs", json=order).json()["id"])
     trace = done["items"][0]  # type: ignore[index]
     assert client.get(trace["url"]).json() == {"steps": []}
-    for wrong in ({"steps": 51}, {"cfgs": [1] * 7}, {"cfgs": ["x"]}, {"batch_size": 2}, {"noise": {}}):
+    for wrong in (
+        {"steps": 51},
+        {"cfgs": [1] * 7},
+        {"cfgs": ["x"]},
+        {"batch_size": 2},
+        {"noise": {}},
+        {"noise": {"picture": "/etc/hostname", "ts": [1]}},
+    ):
         assert client.post("/api/v1/jobs", json={"kind": "explain", "request": wrong}).status_code == 422
