@@ -22,7 +22,7 @@ from inkwash.core.progress import Drawn, Event, Progress, Started, Step
 from inkwash.core.request import GenerateRequest
 from inkwash.diffusion.noise import PictureNoise
 from inkwash.generation.pictures import as_image
-from inkwash.generation.preview import Known, learn
+from inkwash.generation.preview import learn
 from inkwash.generation.run import Decode, Encode, Run
 from inkwash.generation.session import Session, Work
 from inkwash.models.observed import Sight, observed
