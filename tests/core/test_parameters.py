@@ -9,29 +9,41 @@ from dataclasses import fields
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from inkwash.core import limits, parameters, wire
 from inkwash.core.errors import InvalidRequest
-from inkwash.core.limits import RANGES, Limits
+from inkwash.core.limits import HIRES_RANGES, RANGES, SOFT_RANGES, Limits
+from inkwash.core.parameter import NESTED, SWITCH
 from inkwash.core.parameters import GROUPS, PARAMETERS
-from inkwash.core.request import GenerateRequest
+from inkwash.core.request import GenerateRequest, HiresPass, SoftInpainting
 
 
 def test_every_field_is_in_the_table_once() -> None:
-    assert sorted(one.name for one in PARAMETERS) == sorted(field.name for field in fields(GenerateRequest))
+    names = [field.name for field in fields(GenerateRequest) if field.name not in NESTED]
+    for outer, default in NESTED.items():
+        names += [f"{outer}.{SWITCH}", *(f"{outer}.{field.name}" for field in fields(default))]
+    assert sorted(one.name for one in PARAMETERS) == sorted(names)
+    assert {type(default).__name__ for default in NESTED.values()} == {"HiresPass", "SoftInpainting"}
 
 
 def test_every_range_of_the_limits_is_told() -> None:
     told = {one["name"]: (one["minimum"], one["maximum"]) for one in parameters.describe(Limits(steps=77, side=800))}
     assert {name: told[name] for name, _, _ in RANGES} == {name: (low, high) for name, low, high in RANGES}
+    assert {name: told[f"hires.{name}"] for name, _, _ in HIRES_RANGES} == {one[0]: one[1:] for one in HIRES_RANGES}
+    assert {name: told[f"soft_inpainting.{name}"] for name, _, _ in SOFT_RANGES} == {
+        one[0]: one[1:] for one in SOFT_RANGES
+    }
     assert told["steps"] == (1, 77)
+    assert told["hires.steps"] == (0, 77)
+    assert told["hires.width"] == (0, 800)
     assert told["width"] == told["height"] == (8, 800)
 
 
 @pytest.mark.parametrize("one", PARAMETERS, ids=lambda one: one.name)
 def test_a_parameter_fits_its_field(one: parameters.Parameter) -> None:
     kinds = {"text": str, "choice": str, "integer": int, "number": int | float, "boolean": bool, "list": tuple}
-    assert one.default is None or isinstance(one.default, kinds[one.kind])
+    assert one.default is None or (one.kind != "image" and isinstance(one.default, kinds[one.kind]))
     assert one.group in GROUPS
     assert all((one.label.en, one.label.zh, one.help.en, one.help.zh))
     assert one.help.en.endswith(".")
@@ -61,6 +73,8 @@ REQUESTS = st.builds(
     s_tmax=NUMBERS | st.just(math.inf),
     strict=st.none() | st.booleans(),
     emphasis=st.sampled_from(["Original", "None"]),
+    hires=st.none() | st.builds(HiresPass, scale=NUMBERS, steps=st.integers(), sampler=st.none() | st.text()),
+    soft_inpainting=st.none() | st.builds(SoftInpainting, mask_influence=NUMBERS),
 )
 
 
@@ -71,8 +85,23 @@ def test_a_request_comes_back_as_it_was(request_: GenerateRequest) -> None:
 
 def test_only_what_differs_travels_and_null_is_the_default() -> None:
     assert wire.to_json(GenerateRequest()) == {}
-    assert wire.from_json({one.name: None for one in PARAMETERS}) == GenerateRequest()
+    assert wire.from_json({one.name: None for one in PARAMETERS if "." not in one.name}) == GenerateRequest()
     assert wire.from_json({"steps": 20.0, "cfg_scale": 7}) == GenerateRequest()
+
+
+def test_an_object_that_is_there_is_on_unless_it_says_otherwise() -> None:
+    assert wire.from_json({"hires": {}}).hires == HiresPass()
+    assert wire.from_json({"hires": {"enabled": True, "scale": 3}}).hires == HiresPass(scale=3)
+    assert wire.from_json({"hires": {"enabled": False, "scale": 3}}) == GenerateRequest()
+    assert wire.to_json(GenerateRequest(hires=HiresPass())) == {"hires": {"enabled": True}}
+
+
+def test_pictures_travel_as_hashes() -> None:
+    picture, digest = Image.new("RGB", (2, 2)), "0a" * 32
+    values = wire.to_json(GenerateRequest(init_image=picture), lambda image: digest)
+    assert values == {"init_image": {"sha256": digest}}
+    assert wire.from_json(values, lambda found: {digest: picture}[found]).init_image is picture
+    assert wire.from_json(values) == GenerateRequest()
 
 
 @pytest.mark.parametrize(
@@ -89,6 +118,13 @@ def test_only_what_differs_travels_and_null_is_the_default() -> None:
         ({"sigmas": 3}, "sigmas", "list of numbers"),
         ({"styles": "ink"}, "styles", "list of texts"),
         ({"styles": [1]}, "styles", "list"),
+        ({"hires": 2}, "hires", "object"),
+        ({"hires.scale": 2}, "hires.scale", "hires"),
+        ({"hires": {"scael": 2}}, "hires.scael", "hires.scale"),
+        ({"hires": {"scale": "2"}}, "hires.scale", "'2'"),
+        ({"soft_inpainting": {"enabled": 1}}, "soft_inpainting.enabled", "true or false"),
+        ({"mask": "m"}, "mask", "picture"),
+        ({"init_image": {"sha256": "../x"}}, "init_image", "picture"),
     ],
 )
 def test_a_wrong_value_is_named(values: dict[str, object], field: str, word: str) -> None:

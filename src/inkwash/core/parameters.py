@@ -1,55 +1,19 @@
 """Every field of a GenerateRequest as people meet it: label, help, range, choices, place in a form.
 
 The page's form, the command line's help and the OpenAPI document are made from this one table.  Defaults come from the
-dataclass, ranges from ``core.limits``; a test holds the table complete.
+dataclasses, ranges from ``core.limits``; a test holds the table complete.  Fields of a nested object have dotted names.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
 
 from inkwash.core.choices import EMPHASIS, NOISE_SOURCES
-from inkwash.core.limits import MULTIPLE, RANGES, Limits
-from inkwash.core.request import GenerateRequest
+from inkwash.core.limits import MULTIPLE, Limits
+from inkwash.core.parameter import NESTED, Group, Parameter, Text
+from inkwash.core.parameters_edits import EDITING, HIRES, REFINING
 
-Kind = Literal["text", "integer", "number", "boolean", "choice", "list"]
-Source = Literal["models", "vaes", "samplers", "schedules", "styles"]
-Group = Literal["prompt", "picture", "model", "seed", "sampling", "guidance"]
-
-
-@dataclass(frozen=True)
-class Text:
-    """One thing said in both languages."""
-
-    en: str
-    zh: str
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """kind "choice": one of ``choices``, or of what the service lists under ``source``.  step: of a slider."""
-
-    name: str
-    kind: Kind
-    group: Group
-    label: Text
-    help: Text
-    basic: bool = False
-    step: float | None = None
-    choices: tuple[str, ...] | None = None
-    source: Source | None = None
-
-    @property
-    def default(self) -> object:
-        """The dataclass's own; None where the model or the sampler decides."""
-        return getattr(_DEFAULTS, self.name)
-
-    def range(self, limits: Limits) -> tuple[float | None, float | None]:
-        """Lowest and highest value, None where there is no bound."""
-        return _ranges(limits).get(self.name, (None, None))
-
+__all__ = ["BY_NAME", "GROUPS", "PARAMETERS", "Parameter", "Text", "describe", "help_of", "json_schema"]
 
 GROUPS: dict[Group, Text] = {
     "prompt": Text("Prompt", "提示词"),
@@ -58,9 +22,11 @@ GROUPS: dict[Group, Text] = {
     "seed": Text("Seed and noise", "种子与噪声"),
     "sampling": Text("Sampling", "采样"),
     "guidance": Text("Guidance", "引导"),
+    "hires": Text("Hires fix", "高清修复"),
+    "edit": Text("Picture to picture", "图生图"),
 }
 
-PARAMETERS: tuple[Parameter, ...] = (
+_DRAWING: tuple[Parameter, ...] = (
     Parameter(
         "prompt", "text", "prompt", Text("Prompt", "提示词"),
         Text("What the picture shows; (word:1.2) stresses, [word] plays down.",
@@ -248,8 +214,8 @@ PARAMETERS: tuple[Parameter, ...] = (
         Text("Fraction of the first steps without guidance.", "开头这个比例的步数不加引导。"), step=0.01,
     ),
 )  # fmt: skip
+PARAMETERS = (*_DRAWING, *REFINING, *HIRES, *EDITING)
 BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
-_DEFAULTS = GenerateRequest()
 
 
 def help_of(name: str) -> str:
@@ -264,18 +230,22 @@ def describe(limits: Limits) -> list[dict[str, object]]:
 
 def json_schema(limits: Limits) -> dict[str, object]:
     """JSON Schema of a GenerateRequest, for the OpenAPI document."""
-    properties = {parameter.name: _schema(parameter, limits) for parameter in PARAMETERS}
+    properties: dict[str, object] = {
+        parameter.name: _schema(parameter, limits) for parameter in PARAMETERS if "." not in parameter.name
+    }
+    return _object(
+        properties | {name: {**_object(_inner(name, limits)), "type": ["object", "null"]} for name in NESTED}
+    )
+
+
+def _object(properties: dict[str, object]) -> dict[str, object]:
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
-def _ranges(limits: Limits) -> dict[str, tuple[float | None, float | None]]:
-    return {name: (lowest, highest) for name, lowest, highest in RANGES} | {
-        "width": (MULTIPLE, limits.side),
-        "height": (MULTIPLE, limits.side),
-        "steps": (1, limits.steps),
-        "batch_size": (1, limits.batch_size),
-        "batch_count": (1, limits.batch_count),
-    }
+def _inner(name: str, limits: Limits) -> dict[str, object]:
+    """The properties of a nested object."""
+    inside = [parameter for parameter in PARAMETERS if parameter.name.startswith(f"{name}.")]
+    return {parameter.name.removeprefix(f"{name}."): _schema(parameter, limits) for parameter in inside}
 
 
 def _describe(parameter: Parameter, limits: Limits) -> dict[str, object]:
@@ -297,9 +267,9 @@ def _describe(parameter: Parameter, limits: Limits) -> dict[str, object]:
 
 
 def _schema(parameter: Parameter, limits: Limits) -> dict[str, object]:
-    types = {"text": "string", "choice": "string", "list": "array"}
+    types = {"text": ["string"], "choice": ["string"], "list": ["array"], "image": ["object", "string"]}
     schema: dict[str, object] = {
-        "type": [types.get(parameter.kind, parameter.kind), "null"],  # null: the default
+        "type": [*types.get(parameter.kind, [parameter.kind]), "null"],  # null: the default
         "default": _plain(parameter.default),
         "title": parameter.label.en,
         "description": parameter.help.en,

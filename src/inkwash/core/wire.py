@@ -1,21 +1,30 @@
 """GenerateRequest <-> JSON: what travels between page, service, queue and worker.
 
-JSON has no infinity, and forms have empty fields: null means the field's default, in both directions.
+JSON has no infinity, and forms have empty fields: null means the field's default, in both directions.  A picture is
+named by the hash of its pixels, {"sha256": "..."}; who keeps it under that name is the caller's business.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from inkwash.core.choices import nearest
 from inkwash.core.errors import InvalidRequest
-from inkwash.core.parameters import BY_NAME, Kind
-from inkwash.core.request import GenerateRequest
+from inkwash.core.parameter import NESTED, SWITCH, Kind
+from inkwash.core.parameters import BY_NAME
+from inkwash.core.request import GenerateRequest, HiresPass, SoftInpainting
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 DEFAULTS = GenerateRequest()
+PICTURES = tuple(name for name, parameter in BY_NAME.items() if parameter.kind == "image")
+HASH = "sha256"
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _WORDS: dict[Kind, str] = {
     "text": "text",
     "choice": "text",
@@ -23,37 +32,92 @@ _WORDS: dict[Kind, str] = {
     "number": "a number",
     "boolean": "true or false",
     "list": "a list",
+    "image": 'a picture, {"sha256": "..."}',
 }
 
+Keep = Callable[["Image"], str]
+Find = Callable[[str], "Image"]
 
-def to_json(request: GenerateRequest) -> dict[str, Any]:
-    """Every field that differs from its default, as plain JSON."""
-    values = {field.name: getattr(request, field.name) for field in fields(request)}
+
+def to_json(request: GenerateRequest, keep: Keep | None = None) -> dict[str, Any]:
+    """Every field that differs from its default, as plain JSON.
+
+    keep: stores a picture and returns the hash it is found by; without it the request's pictures are left out.
+    """
     return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in values.items()
-        if value != getattr(DEFAULTS, name)
+        field.name: value
+        for field in fields(request)
+        if (value := _plain(field.name, getattr(request, field.name), keep)) is not None
     }
 
 
-def from_json(values: Mapping[str, Any]) -> GenerateRequest:
+def _plain(name: str, value: Any, keep: Keep | None) -> Any:
+    """None: nothing is to be said of it."""
+    if value is None or (name not in PICTURES and value == getattr(DEFAULTS, name)):
+        return None
+    if name in PICTURES:
+        return {HASH: keep(value)} if keep else None
+    if name in NESTED:
+        return {SWITCH: True} | _differing(value, NESTED[name])
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _differing(value: HiresPass | SoftInpainting, default: object) -> dict[str, Any]:
+    given = {field.name: getattr(value, field.name) for field in fields(value)}
+    return {name: part for name, part in given.items() if part != getattr(default, name)}
+
+
+def from_json(values: Mapping[str, Any], find: Find | None = None) -> GenerateRequest:
     """The request of a JSON object.  Raises InvalidRequest naming the field that is unknown or of a wrong kind.
 
+    find: opens a picture by its hash; without it pictures are left out, for those who only want the numbers.
     Whether the values can be drawn is for ``core.limits`` to say.
     """
-    given: dict[str, Any] = {name: _value(name, value) for name, value in values.items() if value is not None}
+    given: dict[str, Any] = {name: _value(name, value, find) for name, value in values.items() if value is not None}
     return GenerateRequest(**given)
 
 
-def _value(name: str, value: object) -> object:
+def reference(name: str, value: object) -> str:
+    """The hash of {"sha256": hash}.  Raises InvalidRequest."""
+    digest = value.get(HASH) if isinstance(value, Mapping) and len(value) == 1 else None
+    if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+        raise _wrong(name, value)
+    return digest
+
+
+def _value(name: str, value: object, find: Find | None) -> object:
+    if name in NESTED:
+        return _nested(name, value)
     parameter = BY_NAME.get(name)
-    if parameter is None:
-        close = nearest(name, list(BY_NAME))
-        remedy = f"Did you mean {' or '.join(close)}?" if close else f"Fields: {', '.join(BY_NAME)}."
-        raise InvalidRequest(f"A request has no field {name[:80]!r}.", remedy, name[:80])
-    if parameter.kind == "list":
-        return _list(name, value)
-    return _READ[parameter.kind](name, value)
+    if parameter is None or "." in name:
+        raise _unknown(name, [known for known in BY_NAME if "." not in known] + list(NESTED), "A request")
+    if parameter.kind == "image":
+        digest = reference(name, value)
+        return find(digest) if find else None
+    return _read(name, value)
+
+
+def _nested(name: str, value: object) -> HiresPass | SoftInpainting | None:
+    """An object that is there is switched on, unless it says otherwise."""
+    if not isinstance(value, Mapping):
+        raise InvalidRequest(f"{name} is {_shown(value)}; it must be an object.", "Put its fields in { }.", name)
+    inside = [known.removeprefix(f"{name}.") for known in BY_NAME if known.startswith(f"{name}.")]
+    for inner in value:
+        if inner not in inside:
+            raise _unknown(f"{name}.{inner}", [f"{name}.{known}" for known in inside], name)
+    read = {inner: _read(f"{name}.{inner}", part) for inner, part in value.items() if part is not None}
+    return type(NESTED[name])(**read) if read.pop(SWITCH, True) else None
+
+
+def _unknown(name: str, known: list[str], whose: str) -> InvalidRequest:
+    close = nearest(name, known)
+    remedy = f"Did you mean {' or '.join(close)}?" if close else f"Fields: {', '.join(known)}."
+    return InvalidRequest(f"{whose} has no field {name[:80]!r}.", remedy, name[:80])
+
+
+def _read(name: str, value: object) -> Any:
+    kind = BY_NAME[name].kind
+    return _list(name, value) if kind == "list" else _READ[kind](name, value)
 
 
 def _list(name: str, value: object) -> tuple[object, ...]:

@@ -7,6 +7,12 @@ import { recall, remember } from './storage';
 type Values = Record<string, unknown>;
 const HISTORY = 60;
 
+/** What Draw has no field for is not taken over from a picture's text: it needs the picture it was made from. */
+function drawn(name: string): boolean {
+  const group = catalog.byName.get(name)?.group;
+  return group !== undefined && group !== 'edit';
+}
+
 export type Past = { prompt: string; negative_prompt: string };
 
 class Form {
@@ -34,7 +40,7 @@ class Form {
     this.values = {};
     // What the text does not say was the program's default, whatever the service's form begins with.
     for (const name of Object.keys(request).length ? Object.keys(catalog.defaults) : []) this.set(name, catalog.byName.get(name)?.default ?? null);
-    for (const [name, value] of flatten(request)) if (value !== null && value !== undefined) this.set(name, value);
+    for (const [name, value] of flatten(request)) if (value !== null && value !== undefined && drawn(name)) this.set(name, value);
     this.save();
     return () => {
       this.values = before;
@@ -46,12 +52,18 @@ class Form {
     return this.fill({});
   }
 
-  /** The request to send: nested where names have dots. */
+  /** The request to send: nested where names have dots; an object whose switch is off is left out. */
   request(): Request {
     const request: Request = { prompt: '' };
     const values = { ...$state.snapshot(catalog.defaults), ...$state.snapshot(this.values) };
-    for (const [name, value] of Object.entries(values)) place(request, name.split('.'), value);
+    for (const [name, value] of Object.entries(values)) if (this.on(name)) place(request, name.split('.'), value);
     return request;
+  }
+
+  private on(name: string): boolean {
+    const path = name.split('.');
+    const whole = `${path[0]}.enabled`;
+    return path.length === 1 || !catalog.byName.has(whole) || this.get(whole) === true;
   }
 
   toPast(): void {
