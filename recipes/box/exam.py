@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,15 +87,18 @@ class Artist:
     def __init__(self, settings: Settings) -> None:
         self.settings, self.engine, self.judge = settings, Engine(), load_judge(settings)
 
-    def draw(
+    def request(
         self, prompt: str, seed: int, negative: str = "", cfg: float | None = None, side: int | None = None
-    ) -> NDArray[np.uint8]:
+    ) -> GenerateRequest:
         own, side = self.settings.judge, side or self.settings.world.side
-        request = GenerateRequest(
+        return GenerateRequest(
             prompt=prompt, negative_prompt=negative, seed=seed, steps=own.steps, sampler=own.sampler, width=side,
             height=side, cfg_scale=own.cfg_scale if cfg is None else cfg, model=str(self.settings.paths.model),
         )  # fmt: skip
-        return np.asarray(self.engine.generate(request).images[0].convert("RGB"))
+
+    def draw(self, requests: Sequence[GenerateRequest]) -> list[NDArray[np.uint8]]:
+        """Side by side, which changes none of them."""
+        return [np.asarray(result.images[0].convert("RGB")) for result in self.engine.generate_all(requests)]
 
     def said(self, pictures: list[NDArray[np.uint8]]) -> Tensor:
         """The judge's answers, (pictures, questions)."""
@@ -105,7 +108,7 @@ class Artist:
 def hold_exam(settings: Settings) -> None:
     world, artist = subjects(settings.world.subjects), Artist(settings)
     asked = exam_questions(world)
-    pictures = [artist.draw(question.prompt, seed) for seed, question in enumerate(asked)]
+    pictures = artist.draw([artist.request(question.prompt, seed) for seed, question in enumerate(asked)])
     true = torch.tensor([answers(question.scene, len(world)) for question in asked])
     report = {
         "model": str(load_state(settings.paths.state / "unet.pt")["counters"][1].item()) + " pictures seen",  # type: ignore
@@ -151,31 +154,34 @@ def probes(artist: Artist) -> dict[str, object]:
     """What prompts' other parts do: negative prompts, emphasis, guidance, seeds, twice the size."""
     world = subjects(artist.settings.world.subjects)
     names = [world[i].english[0] for i in (0, 1, 2, 8, 10, 11, 19, 24, 27, 34)]
-    plain = [f"a photo of {_a(name)}" for name in names for _ in range(2)]
+    plain = [f"a photo of {_a(name)}" for name in names for _ in range(4)]
     bad = "worst quality, low quality, blurry"
     wide = artist.settings.world.side * 2
 
     def drawn(prompts: list[str], negative: str = "", cfg: float | None = None, side: int | None = None) -> Tensor:
-        return artist.said([artist.draw(p, seed, negative, cfg, side) for seed, p in enumerate(prompts)])
+        requests = [artist.request(p, seed, negative, cfg, side) for seed, p in enumerate(prompts)]
+        return artist.said(artist.draw(requests))
 
     def clean(said: Tensor) -> float:
         return round(100 * (said[:, AT["flaw"]] == 0).float().mean().item(), 1)
 
-    true = torch.tensor([(0, 1, 2, 8, 10, 11, 19, 24, 27, 34)[i // 2] for i in range(len(plain))])
+    def balls(weight: float) -> list[GenerateRequest]:
+        return [artist.request(f"a (red:{weight}) ball on a white background", seed) for seed in range(6)]
+
+    true = torch.tensor([(0, 1, 2, 8, 10, 11, 19, 24, 27, 34)[i // 4] for i in range(len(plain))])
     by_cfg = {cfg: drawn(plain, cfg=cfg) for cfg in (1.0, 3.0, 7.0)}
     twice = drawn(plain, side=wide)
-    two = [artist.draw("a cat on the grass", seed).astype(float) for seed in (1, 2)]
+    cats = artist.draw([artist.request("a cat on the grass", seed) for seed in (1, 2)])
     return {
         "judged clean without negative": clean(drawn(plain)),
         "judged clean with negative": clean(drawn(plain, negative=bad)),
         "redness of (red:0.5), (red:1.0), (red:1.5) ball": [
-            round(mean([redness(artist.draw(f"a (red:{w}) ball on a white background", s)) for s in range(6)]), 2)
-            for w in (0.5, 1.0, 1.5)
+            round(mean([redness(picture) for picture in artist.draw(balls(weight))]), 2) for weight in (0.5, 1.0, 1.5)
         ],
         "subject right at CFG 1, 3, 7": [
             round(100 * (said[:, 0] == true).float().mean().item(), 1) for said in by_cfg.values()
         ],
-        "mean difference of two seeds, of 255": round(float(np.abs(two[0] - two[1]).mean()), 1),
+        "mean difference of two seeds, of 255": round(float(np.abs(cats[0].astype(float) - cats[1]).mean()), 1),
         "figures counted at twice the side": dict(Counter(twice[:, AT["count"]].tolist())),
         "one figure at native side": round(100 * (by_cfg[7.0][:, AT["count"]] == 1).float().mean().item(), 1),
     }

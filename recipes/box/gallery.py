@@ -44,13 +44,14 @@ COLUMNS = 8
 def draw_gallery(settings: Settings) -> None:
     """Write ``docs/box/gallery.webp``: row by row the prompts above, each with its number as seed."""
     engine, side, own = Engine(), settings.world.side, settings.judge
-    drawn = []
-    for seed, (prompt, negative) in enumerate(PROMPTS):
-        request = GenerateRequest(
+    requests = [
+        GenerateRequest(
             prompt=prompt, negative_prompt=negative, seed=seed, steps=own.steps, sampler=own.sampler,
             cfg_scale=own.cfg_scale, width=side, height=side, model=str(settings.paths.model),
-        )  # fmt: skip
-        drawn.append(np.asarray(engine.generate(request).images[0].convert("RGB")))
+        )
+        for seed, (prompt, negative) in enumerate(PROMPTS)
+    ]  # fmt: skip
+    drawn = [np.asarray(result.images[0].convert("RGB")) for result in engine.generate_all(requests)]
     rows = [np.concatenate(drawn[i : i + COLUMNS], axis=1) for i in range(0, len(drawn), COLUMNS)]
     path = Path("docs/box/gallery.webp")
     path.parent.mkdir(parents=True, exist_ok=True)
