@@ -6,6 +6,7 @@ import json
 from html import escape
 from pathlib import Path
 
+from .exam import GOALS
 from .gallery import COLUMNS, PROMPTS
 from .progress import read_log
 from .settings import Settings
@@ -14,6 +15,7 @@ from .world.styles import STYLES
 from .world.subjects import subjects
 
 DOCS = Path("docs")
+AIMS = {"judge's own accuracy subject": "0.97", "autoencoder PSNR dB": "26"}
 STAGES = ("autoencoder", "text", "unet", "judge")
 
 
@@ -42,7 +44,12 @@ with the Noto Color Emoji font (SIL Open Font License 1.1). It draws
 - **Quality words are true**: "best quality, masterpiece, highres" and "worst quality, low quality, lowres, blurry,
   monochrome, jpeg artifacts" say how clean a picture is; other words mean nothing to it.
 
-Remake this page and its pictures: `python -m recipes.box gallery`, `exam`, `card`."""
+Remake this page and its pictures: `python -m recipes.box gallery`, `exam`, `card`.
+
+自带模型是一个微缩的 Stable Diffusion 1.x，由 `recipes/box/` 从零训练；
+训练图片由本项目用 Noto Color Emoji 字体绘制。
+尺寸 {settings.world.side}x{settings.world.side}，CFG 5 到 7，20 步。
+提示词可用英文、中文或表情符号；质量词（best quality、worst quality 等）是真的，没学过的词不起作用。"""
 
 
 def _figures(settings: Settings) -> str:
@@ -50,11 +57,16 @@ def _figures(settings: Settings) -> str:
     if not path.exists():
         return ""
     report = json.loads(path.read_text("utf-8"))
-    lines = ["## Figures", "", "500 prompts whose combinations never occurred in training.", "", "| | |", "|---|---|"]
+    intro = f"500 prompts whose combinations never occurred in training, judged by a classifier; {report['model']}."
+    lines = ["## Figures", "", intro, "", "| | measured | aim |", "|---|---|---|"]
     for title, found in report.items():
         inner = found.items() if isinstance(found, dict) else [("", found)]
-        lines += [f"| {title}{': ' if name else ''}{name} | {value} |" for name, value in inner]
+        lines += [f"| {title}{': ' if name else ''}{name} | {value} | {_aim(title, name)} |" for name, value in inner]
     return "\n".join(lines)
+
+
+def _aim(title: str, name: str) -> str:
+    return f"{GOALS[name]}" if title.startswith("right") and name in GOALS else AIMS.get(f"{title} {name}".strip(), "")
 
 
 def _curves(settings: Settings) -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-import emoji
-
 
 @dataclass(frozen=True)
 class Subject:
@@ -126,6 +124,8 @@ def _parse(row: str) -> Subject:
 
 def _named_by_package(taken: set[str]) -> list[Subject]:
     """Fully qualified emoji of one picture each, without flags, keycaps, clock faces, arrows, signs and gestures."""
+    import emoji  # a package that only the second edition needs
+
     emoji.config.load_language("zh")
     dull = ("flag", "keycap", "clock", "_button", "arrow", "sign", "hand", "o’", "zodiac", "symbol", "square", "circle")
     found = []
