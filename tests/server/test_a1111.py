@@ -15,6 +15,9 @@ from tests.server.conftest import context_of
 from tests.support.service import PaintingService
 
 from inkwash.core import images
+from inkwash.core.choices import LATENT_UPSCALERS
+from inkwash.core.request import HiresPass, SoftInpainting
+from inkwash.core.wire import from_json
 from inkwash.server.a1111.tasks import REMEMBERED, Tasks
 
 API = "/sdapi/v1"
@@ -24,6 +27,11 @@ def draw(client: TestClient, **body: object) -> dict[str, Any]:
     answer = client.post(f"{API}/txt2img", json={"prompt": "a cat", "seed": 3, "width": 64, "height": 64, **body})
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
+    return found
+
+
+def first_model(client: TestClient) -> dict[str, Any]:
+    found: dict[str, Any] = client.get(f"{API}/sd-models").json()[0]
     return found
 
 
@@ -66,7 +74,10 @@ def test_a_grid_stands_first_only_where_pictures_are_saved(client: TestClient) -
         ({"scheduler": "nonsense"}, 400, "Scheduler not found"),
         ({"script_name": "xyz"}, 422, "Script not found"),
         ({"alwayson_scripts": {"foo": {"args": []}}}, 422, "not found"),
-        ({"enable_hr": True}, 422, "enable_hr"),
+        ({"enable_hr": True, "hr_upscaler": "R-ESRGAN 9x"}, 422, "upscaler"),
+        ({"enable_hr": True, "hr_scale": 99}, 422, "hires.scale"),
+        ({"enable_hr": True, "hr_checkpoint_name": "../../etc/passwd"}, 404, "passwd"),
+        ({"refiner_checkpoint": "absent"}, 404, "absent"),
         ({"width": 0}, 422, "width"),
         ({"steps": 10**9}, 422, "steps"),
         ({"prompt": 3}, 422, "prompt"),
@@ -217,7 +228,6 @@ def test_what_lists_hold(client: TestClient) -> None:
     ("path", "body", "status"),
     [
         ("/sdapi/v1/img2img", {}, 404),
-        ("/sdapi/v1/img2img", {"init_images": [picture()]}, 422),
         ("/sdapi/v1/extra-single-image", {"image": picture()}, 422),
         ("/sdapi/v1/extra-batch-images", {"imageList": []}, 422),
         ("/sdapi/v1/interrogate", {"image": picture()}, 422),
@@ -264,3 +274,104 @@ def test_task_ids_are_remembered_up_to_a_bound() -> None:
     assert tasks.task("job-9") == "job-9"
     assert tasks.task("job-other") == "task-9"
     assert tasks.job("bob", "task-9") is None
+
+
+def test_a_second_pass(client: TestClient, service: PaintingService) -> None:
+    answer = draw(client, enable_hr=True, hr_scale=1.5, hr_upscaler="Latent (nearest)", hr_second_pass_steps=3,
+                  denoising_strength=0.4, hr_sampler_name="Euler a", hr_scheduler="Use same scheduler",
+                  hr_checkpoint_name="Use same checkpoint", hr_prompt="a large cat")  # fmt: skip
+    assert decoded(answer["images"][0]).size == (96, 96)
+    request = from_json(service.desk.list(limit=1)[0].request)
+    assert request.hires == HiresPass(
+        scale=1.5, upscaler="Latent (nearest)", steps=3, denoising_strength=0.4, sampler="Euler a", prompt="a large cat"
+    )  # fmt: skip
+    draw(client, enable_hr=True, hr_upscaler="None", hr_resize_x=128, hr_checkpoint_name=first_model(client)["title"])
+    request = from_json(service.desk.list(limit=1)[0].request)
+    assert request.hires is not None
+    assert (request.hires.width, request.hires.upscaler, request.hires.denoising_strength) == (128, "Lanczos", 0.75)
+    assert request.hires.model == first_model(client)["filename"]
+    draw(client, enable_hr=True, firstphase_width=32, firstphase_height=40)
+    request = from_json(service.desk.list(limit=1)[0].request)
+    assert (request.width, request.height) == (32, 40)
+    assert request.hires is not None
+    assert (request.hires.width, request.hires.height) == (64, 64)
+    draw(client, enable_hr=False, hr_upscaler="absent", denoising_strength=0.2)
+    assert "hires" not in service.desk.list(limit=1)[0].request
+
+
+def test_a_refiner_takes_over(client: TestClient, service: PaintingService) -> None:
+    draw(client, refiner_checkpoint=first_model(client)["title"], refiner_switch_at=0.6)
+    request = service.desk.list(limit=1)[0].request
+    assert (request["refiner"], request["refiner_switch_at"]) == (first_model(client)["filename"], 0.6)
+    draw(client, refiner_checkpoint="None", refiner_switch_at=0.6)
+    assert "refiner" not in service.desk.list(limit=1)[0].request
+
+
+def test_img2img_with_a_mask(client: TestClient, service: PaintingService) -> None:
+    body = {
+        "prompt": "a hat", "width": 64, "height": 64, "seed": 3, "init_images": [picture((48, 32))],
+        "mask": picture((24, 16)), "resize_mode": 2, "mask_blur": 6, "inpainting_fill": 2, "inpainting_mask_invert": 1,
+        "inpaint_full_res_padding": 12, "initial_noise_multiplier": 0.9, "denoising_strength": 0.6,
+        "alwayson_scripts": {"Soft Inpainting": {"args": [True, 2, 0.25, 4, 0, 0.5, 2]}},
+        "override_settings": {"img2img_fix_steps": True},
+    }  # fmt: skip
+    answer = client.post(f"{API}/img2img", json=body)
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    assert decoded(told["images"][0]).size == (64, 64)
+    assert told["parameters"]["init_images"] is None
+    assert told["parameters"]["mask"] is None
+    job = service.desk.list(limit=1)[0]
+    request = from_json(job.request, service.blobs.find)
+    assert request.init_image is not None
+    assert request.mask is not None
+    assert (request.init_image.size, request.mask.size) == ((48, 32), (48, 32))  # a mask of another size is fitted
+    assert (request.resize_mode, request.inpainting_fill) == ("resize and fill", "latent noise")
+    assert (request.mask_blur, request.mask_invert, request.only_masked, request.only_masked_padding) == (
+        6,
+        True,
+        True,
+        12,
+    )
+    assert (request.initial_noise_multiplier, request.denoising_strength, request.exact_steps) == (0.9, 0.6, True)
+    assert request.soft_inpainting == SoftInpainting(schedule_bias=2, preservation_strength=0.25)
+    assert "iVBOR" not in json.dumps(dict(job.request))  # the database holds the picture's name, not the picture
+    with_pictures = client.post(f"{API}/img2img", json=body | {"include_init_images": True}).json()
+    assert with_pictures["parameters"]["init_images"] == body["init_images"]
+
+
+def test_holes_of_a_mask_count_as_in_a1111(client: TestClient, service: PaintingService) -> None:
+    brushed = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
+    brushed.putpixel((2, 3), (0, 0, 0, 255))
+    body = {"init_images": [picture()], "mask": base64.b64encode(images.encode(brushed)).decode(), "mask_blur_x": 2}
+    assert client.post(f"{API}/img2img", json=body | {"width": 64, "height": 64}).status_code == 200
+    request = from_json(service.desk.list(limit=1)[0].request, service.blobs.find)
+    assert request.mask is not None
+    assert request.mask.getbbox() == (2, 3, 3, 4)
+    assert request.mask_blur == 3  # the mean of 2 and 4
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [
+        ({"resize_mode": 4}, "resize_mode"),
+        ({"inpainting_fill": -1, "mask": picture()}, "inpainting_fill"),
+        ({"denoising_strength": 2}, "denoising_strength"),
+        ({"init_images": ["no base64!"]}, "base64"),
+        ({"init_images": [base64.b64encode(b"no picture").decode()]}, "not a picture"),
+        ({"init_images": [picture()] * 2}, "init_images"),
+        ({"latent_mask": picture()}, "latent_mask"),
+        ({"mask": picture(), "alwayson_scripts": {"soft inpainting": {"args": [True, "x"]}}}, "inpainting"),
+        ({"init_images": ["http://127.0.0.1:1/cat.png"]}, "allow_image_urls"),
+        ({"init_images": [picture((2049, 2048))]}, "pixels"),
+    ],
+)
+def test_what_cannot_be_drawn_over_is_named(client: TestClient, body: dict[str, object], word: str) -> None:
+    answer = client.post(f"{API}/img2img", json={"init_images": [picture()], "width": 64, "height": 64} | body)
+    assert answer.status_code == 422
+    assert word in answer.text
+
+
+def test_upscalers_are_those_there_are(client: TestClient) -> None:
+    assert [one["name"] for one in client.get(f"{API}/upscalers").json()] == ["None", "Nearest", "Lanczos"]
+    assert {one["name"] for one in client.get(f"{API}/latent-upscale-modes").json()} == set(LATENT_UPSCALERS)

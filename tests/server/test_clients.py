@@ -61,8 +61,10 @@ def test_webuiapi_unchanged(port: int, painting: PaintingService) -> None:
     assert api.get_cmd_flags()["api"] is True
     with pytest.raises(RuntimeError, match="404"):
         api.img2img(images=[])
-    with pytest.raises(RuntimeError, match="not in this version"):
-        api.img2img(images=[Image.new("RGB", (8, 8))])
+    flat = Image.new("RGB", (64, 64))
+    redrawn = api.img2img(images=[flat], mask_image=flat.convert("L"), width=64, height=64, denoising_strength=0.5)
+    assert redrawn.image.size == (64, 64)
+    assert api.txt2img(enable_hr=True, hr_scale=2, hr_upscaler="Latent", width=64, height=64).image.size == (128, 128)
 
 
 def test_webuiapi_watches_and_interrupts(port: int, painting: PaintingService) -> None:

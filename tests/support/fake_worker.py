@@ -32,7 +32,9 @@ def picture_of(request: Mapping[str, Any], index: int) -> Image.Image:
     """One colour, and a pixel that tells the index."""
     seed, prompt = int(request.get("seed", 0)) + index, str(request.get("prompt", ""))
     digest = hashlib.sha256(f"{seed} {prompt}".encode()).digest()
-    image = Image.new("RGB", (request.get("width") or 32, request.get("height") or 32), tuple(digest[:3]))
+    scale = (request.get("hires") or {}).get("scale", 1)
+    size = [int((request.get(side) or 32) * scale) for side in ("width", "height")]
+    image = Image.new("RGB", (size[0], size[1]), tuple(digest[:3]))
     image.putpixel((0, 0), (index, 0, 0))
     return image
 

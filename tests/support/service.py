@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from inkwash.core import images, infotext, wire
+from inkwash.core.blobs import Blobs
 from inkwash.jobs.database import Database
 from inkwash.jobs.gallery import Gallery
 from inkwash.jobs.live import Board
@@ -28,6 +29,7 @@ class PaintingService:
     def __init__(self, data_dir: Path, outputs_dir: Path, *, queue: int = 256, side: int = 10_000) -> None:
         shelf = Shelf(data_dir, outputs_dir)
         self.side = side
+        self.blobs = Blobs.of(data_dir)
         self.database = Database(data_dir / "jobs.sqlite")
         self.live = Board()
         self.desk = Store(self.database, shelf, queue=queue, told=self._told)
@@ -93,11 +95,13 @@ class PaintingService:
             self.desk.keep(lease, "trace", "application/json", b'{"steps": []}', {})
             self.desk.finish(lease)
             return
-        request = wire.from_json(lease.request)
+        request = wire.from_json(lease.request, self.blobs.find)
         if request.prompt.startswith("fail"):
             self.desk.fail(lease, "There is no wildcard file x.txt.", "Make such a file.", again=False)
             return
         width, height = request.width or 64, request.height or 64
+        if request.hires is not None:
+            width, height = (int(side * request.hires.scale) for side in (width, height))
         count = request.batch_size * request.batch_count
         for index in range(count):
             self._glimpse(lease, index, count, request.steps)

@@ -117,6 +117,17 @@ def load(path: Path | str) -> Image.Image:
         return ImageOps.exif_transpose(image)
 
 
+def load_of(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """``load`` of a file's bytes from a stranger, as grey or colours of 8 bits, with what is transparent in it."""
+    read_metadata_of(data, max_pixels)
+    with _refusing_bombs("The picture"), Image.open(io.BytesIO(data), formats=list(FORMATS.values())) as image:
+        image.load()
+        upright = ImageOps.exif_transpose(image)
+        if "A" in upright.getbands() or "transparency" in upright.info:
+            return upright.convert("RGBA")
+        return upright.convert("L" if upright.mode in ("1", "L") else "RGB")
+
+
 def infotext_of(image: Image.Image) -> str:
     """The "parameters" text of a picture opened with Pillow, "" if there is none."""
     text = image.info.get("parameters", "")

@@ -112,21 +112,23 @@ def _check_sources(request: GenerateRequest) -> None:
         value = getattr(request, field)
         if value is not None and not hasattr(value, "getbands"):  # Pillow's; importing it here would cost its time
             raise InvalidRequest(
-                f"{field} is a {type(value).__name__}, not a picture.", "Open it with inkwash.core.images.load(path)."
+                f"{field} is a {type(value).__name__}, not a picture.",
+                "Open it with inkwash.core.images.load(path).",
+                field,
             )
     first = request.init_image
     for field, needs_mask in (("only_masked", request.only_masked), ("soft_inpainting", request.soft_inpainting)):
         if needs_mask and request.mask is None:
-            raise InvalidRequest(f"{field} is set, but there is no mask.", "Give a mask, or leave it off.")
+            raise InvalidRequest(f"{field} is set, but there is no mask.", "Give a mask, or leave it off.", field)
     for field in ("mask", "depth"):
         other = getattr(request, field)
         if other is None:
             continue
         if first is None and field == "mask":
-            raise InvalidRequest("There is a mask, but no picture to redraw.", "Give init_image as well.")
+            raise InvalidRequest("There is a mask, but no picture to redraw.", "Give init_image as well.", field)
         if first is not None and other.size != first.size:
             sizes = f"{other.size[0]}x{other.size[1]}, the picture {first.size[0]}x{first.size[1]}"
-            raise InvalidRequest(f"The {field} is {sizes}.", f"Give a {field} of the picture's size.")
+            raise InvalidRequest(f"The {field} is {sizes}.", f"Give a {field} of the picture's size.", field)
 
 
 def _check_soft(soft: SoftInpainting) -> None:
@@ -140,6 +142,7 @@ def _check_enlarged(request: GenerateRequest, hires: HiresPass, limits: Limits) 
             raise InvalidRequest(
                 f"hires.scale {hires.scale:g} makes the {field} {side * hires.scale:.0f}; at most {limits.side} fit.",
                 "Take a smaller scale.",
+                "hires.scale",
             )
 
 
@@ -162,8 +165,9 @@ def _checked_hires(hires: HiresPass, limits: Limits) -> HiresPass:
 
 
 def _check_text(request: GenerateRequest, limits: Limits) -> None:
-    for field in ("prompt", "negative_prompt"):
-        text: str = getattr(request, field)
+    texts = [(field, getattr(request, field)) for field in ("prompt", "negative_prompt")]
+    texts += [(f"hires.{field}", getattr(request.hires, field)) for field, _ in texts if request.hires]
+    for field, text in texts:
         if len(text) > limits.prompt:
             raise InvalidRequest(
                 f"{field} has {len(text)} characters; at most {limits.prompt} are taken.", "Shorten it.", field

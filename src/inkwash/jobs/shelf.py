@@ -18,6 +18,8 @@ from inkwash.core.errors import DamagedFile, InkwashError
 THUMBNAIL = 384
 """Pixels of a thumbnail's longer side."""
 
+SOURCE = "Init image hash"  # of a picture's text
+
 SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp", "application/json": ".json"}
 
 
@@ -32,7 +34,7 @@ class Shelf:
     def picture(self, media: str, facts: Mapping[str, Any], when: float, taken: Callable[[str], bool]) -> Path:
         """A name nobody has, for a new picture.  taken: whether a path is promised to another one."""
         moment = datetime.fromtimestamp(when)
-        folder = self.outputs.absolute() / "txt2img-images" / f"{moment:%Y-%m-%d}"
+        folder = self.outputs.absolute() / _kind(facts) / f"{moment:%Y-%m-%d}"
         named, number, suffix = _named(facts, moment), naming.next_number(folder), _suffix(media)
         for attempt in range(1_000_000):
             stem = naming.name(self.pattern, named, number + attempt)
@@ -95,6 +97,12 @@ def _suffix(media: str) -> str:
     if media not in SUFFIXES:
         raise InkwashError(f"A job brought something of type {media!r}.", "Report this; it is a defect.")
     return SUFFIXES[media]
+
+
+def _kind(facts: Mapping[str, Any]) -> str:
+    """A1111's folder: whether the picture was made from another one."""
+    made_from = SOURCE in infotext.parse(str(facts.get("infotext", "")))
+    return "img2img-images" if made_from else "txt2img-images"
 
 
 def _named(facts: Mapping[str, Any], when: datetime) -> naming.Facts:

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from inkwash.core import images, wire
+from inkwash.core.blobs import Blobs
 from inkwash.core.errors import DamagedFile
 from inkwash.generation import explain
 from inkwash.generation.engine import Engine
@@ -25,18 +26,19 @@ from inkwash.jobs.telling import Format, Teller
 class Studio:
     """Implements ``drawing.Easel``.  What ends comes with its warnings as value: pictures are kept as they are drawn.
 
-    strict: for requests that leave it open; None: the engine's own.
+    strict: for requests that leave it open; None: the engine's own.  blobs: the pictures that requests start from.
     """
 
     def __init__(
         self, engine: Engine, bench: Bench, glimpse: Callable[[Glimpse], None], format: Format, *, side_by_side: int,
-        strict: bool | None,
+        strict: bool | None, blobs: Blobs,
     ) -> None:  # fmt: skip
         self.engine = engine
         self.bench = bench
         self.glimpse = glimpse
         self.format = format
         self.strict = strict
+        self.blobs = blobs
         self.session = Session(engine, side_by_side)
         self.previews = Previews()
         self._model: str | None = None
@@ -54,7 +56,7 @@ class Studio:
         if lease.kind == "explain":
             work = self._explained(lease, teller)
         else:
-            request = wire.from_json(lease.request)
+            request = wire.from_json(lease.request, self.blobs.find)
             if request.strict is None:
                 request = dataclasses.replace(request, strict=self.strict)
             work = _unkept(self.session.work(request, teller))

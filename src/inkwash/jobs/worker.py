@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from inkwash.core.errors import InkwashError
@@ -101,13 +102,15 @@ def _thread(target: Callable[..., None], *arguments: object) -> None:
 
 
 def _studio(bench: RemoteBench, setup: dict[str, Any]) -> Easel:
+    from inkwash.core.blobs import Blobs
     from inkwash.generation.engine import Engine
     from inkwash.jobs.studio import Studio
 
     engine = Engine(setup["models_dir"], setup["device"], setup["dtype"], confined=True)
     format = Format(setup["format"], setup["quality"])
     return Studio(
-        engine, bench, bench.glimpse, format, side_by_side=setup["side_by_side"], strict=setup["strict"]
+        engine, bench, bench.glimpse, format, side_by_side=setup["side_by_side"], strict=setup["strict"],
+        blobs=Blobs.of(Path(setup["data_dir"])),
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from inkwash.checkpoint.catalog import Catalog
+from inkwash.core.blobs import Blobs
 from inkwash.core.settings import Settings
 from inkwash.jobs.protocol import Job, JobNotFound
 from inkwash.jobs.serving import Picture, PictureNotFound, ServiceProtocol
@@ -42,6 +43,11 @@ class Context:
     tasks: Tasks = field(default_factory=Tasks)
     metrics: Metrics = field(default_factory=Metrics)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def blobs(self) -> Blobs:
+        """The pictures that requests start from."""
+        return Blobs.of(self.settings.data_dir)
 
     def styles(self) -> dict[str, Style]:
         """Those of styles.csv, read anew: people edit it while the service runs."""

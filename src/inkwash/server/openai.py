@@ -12,7 +12,6 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
-from inkwash.core import wire
 from inkwash.core.errors import InvalidRequest
 from inkwash.core.request import GenerateRequest
 from inkwash.jobs.protocol import Item, Job, NewJob
@@ -60,7 +59,7 @@ def _submit(context: Context, caller: Caller, body: Generation) -> Job:
         height=height,
         batch_count=body.n or 1,
     )
-    request = wire.to_json(orders.settle(context, drawn))
+    request = orders.as_json(context, orders.settle(context, drawn))
     return context.service.desk.submit(NewJob(kind="generate", request=request, user=caller.user, origin="openai"))
 
 

@@ -32,14 +32,25 @@ def settle(context: Context, request: GenerateRequest) -> GenerateRequest:
     _check_networks(checked)
     return dataclasses.replace(
         checked,
-        model=None if checked.model is None else _place(context, checked.model, "model"),
+        model=_model(context, checked.model),
+        refiner=_model(context, checked.refiner),
+        hires=checked.hires and dataclasses.replace(checked.hires, model=_model(context, checked.hires.model)),
         vae=checked.vae if checked.vae in (None, "Automatic", "None") else _place(context, checked.vae or "", "vae"),
     )
 
 
 def from_json(context: Context, values: Mapping[str, Any]) -> dict[str, Any]:
     """A GenerateRequest's JSON, checked and settled, as JSON again."""
-    return wire.to_json(settle(context, wire.from_json(values)))
+    return as_json(context, settle(context, wire.from_json(values, context.blobs.find)))
+
+
+def as_json(context: Context, request: GenerateRequest) -> dict[str, Any]:
+    """A settled request as it is queued; its pictures are kept, for the worker and for another attempt."""
+    return wire.to_json(request, context.blobs.keep)
+
+
+def _model(context: Context, name: str | None) -> str | None:
+    return None if name is None else _place(context, name, "model")
 
 
 def _place(context: Context, name: str, kind: Kind) -> str:
@@ -48,9 +59,14 @@ def _place(context: Context, name: str, kind: Kind) -> str:
     return context.catalog.find(name, kind).relative
 
 
+def _texts(request: GenerateRequest) -> tuple[str, ...]:
+    hires = request.hires
+    return (request.prompt, request.negative_prompt, *((hires.prompt, hires.negative_prompt) if hires else ()))
+
+
 def _check_networks(request: GenerateRequest) -> None:
     """Raises InvalidRequest for too many <lora:...>, and for tags that cannot be read."""
-    count = sum(len(parse_networks(text)[1]) for text in (request.prompt, request.negative_prompt))
+    count = sum(len(parse_networks(text)[1]) for text in _texts(request))
     if count > NETWORKS:
         message = f"The prompt names {count} networks; at most {NETWORKS} are taken."
         raise InvalidRequest(message, "Leave some out.", "prompt")

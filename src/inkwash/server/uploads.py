@@ -8,6 +8,8 @@ import hashlib
 import re
 from pathlib import Path
 
+from PIL import Image
+
 from inkwash.core import files, images
 from inkwash.core.errors import DamagedFile, InvalidRequest
 from inkwash.core.images import Metadata
@@ -40,6 +42,13 @@ def metadata(data: bytes) -> Metadata:
     if not data:
         raise DamagedFile("The picture is empty.", "Send a PNG, JPEG, WebP or GIF file.")
     return images.read_metadata_of(data, MAX_PIXELS)
+
+
+def picture(data: bytes, side: int) -> Image.Image:
+    """A stranger's picture with its pixels; of at most side x side.  Raises DamagedFile."""
+    if not data:
+        raise DamagedFile("The picture is empty.", "Send a PNG, JPEG, WebP or GIF file.")
+    return images.load_of(data, min(MAX_PIXELS, side**2))
 
 
 def kept(data: bytes, data_dir: Path) -> Path:

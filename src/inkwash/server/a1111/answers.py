@@ -16,12 +16,12 @@ from inkwash.core import files, images, infotext
 from inkwash.core.infotext import Infotext
 from inkwash.core.wire import from_json
 from inkwash.jobs.protocol import Item, Job
-from inkwash.server.a1111.schema import Txt2Img
+from inkwash.server.a1111.schema import Img2Img, Txt2Img
 from inkwash.server.context import Context
 from inkwash.server.errors import Refusal
 
 
-def answer(context: Context, body: Txt2Img, job: Job) -> dict[str, Any]:
+def answer(context: Context, body: Txt2Img | Img2Img, job: Job) -> dict[str, Any]:
     """Raises Refusal if the job failed.  A cancelled one answers with the pictures it has, as A1111 does."""
     if job.state == "failed":
         raise failed(job)
@@ -33,9 +33,16 @@ def answer(context: Context, body: Txt2Img, job: Job) -> dict[str, Any]:
         data = [sheet, *data] if body.send_images else []
     return {
         "images": [base64.b64encode(one).decode() for one in data],
-        "parameters": body.model_dump(),
+        "parameters": _parameters(body),
         "info": json.dumps(_info(job, pictures, first=int(with_grid)), ensure_ascii=False),
     }
+
+
+def _parameters(body: Txt2Img | Img2Img) -> dict[str, Any]:
+    """What was asked for; pictures only go back where that is asked for too."""
+    told = body.model_dump()
+    hidden = isinstance(body, Img2Img) and not body.include_init_images
+    return told | (dict.fromkeys(("init_images", "mask")) if hidden else {})
 
 
 def failed(job: Job) -> Refusal:
@@ -87,7 +94,7 @@ def _info(job: Job, pictures: Sequence[Item], first: int) -> dict[str, Any]:
         "sd_vae_hash": one.get("VAE hash"),
         "seed_resize_from_w": request.seed_resize_from_w or -1,
         "seed_resize_from_h": request.seed_resize_from_h or -1,
-        "denoising_strength": None,
+        "denoising_strength": one.get("Denoising strength"),
         "extra_generation_params": {"Schedule type": request.schedule},
         "index_of_first_image": first,
         "infotexts": texts[:1] * first + texts,

@@ -1,15 +1,15 @@
-"""txt2img, and the tasks that later versions bring: routed, validated, answered honestly."""
+"""txt2img and img2img, and the tasks that later versions bring: routed, validated, answered honestly."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from inkwash.core import wire
 from inkwash.jobs.protocol import Job, NewJob
-from inkwash.server import orders, uploads
+from inkwash.server import orders, sources, uploads
 from inkwash.server.a1111 import translate
 from inkwash.server.a1111.answers import answer
 from inkwash.server.a1111.schema import (
@@ -35,19 +35,24 @@ API = "/sdapi/v1"
 @router.post(f"{API}/txt2img")
 async def txt2img(body: Txt2Img, request: Request, context: Here, caller: Who) -> Response:
     """Draw; answers when the pictures are there.  If the client leaves, the job is cancelled within a step."""
+    return await _answered(body, request, context, caller)
+
+
+@router.post(f"{API}/img2img")
+async def img2img(body: Img2Img, request: Request, context: Here, caller: Who) -> Response:
+    """Likewise, from a picture; with a mask, a part of it anew."""
+    if not body.init_images:
+        raise Refusal(404, "no_init_images", "Init image not found.", "Send init_images.", field="init_images")
+    return await _answered(body, request, context, caller)
+
+
+async def _answered(body: Txt2Img | Img2Img, request: Request, context: Context, caller: Caller) -> Response:
     job = await run_in_threadpool(_submit, context, caller, body)
     try:
         done = await finished(context, job, request)
     except Gone:
         return Response(status_code=499)
     return Json(await run_in_threadpool(answer, context, body, done))
-
-
-@router.post(f"{API}/img2img")
-def img2img(body: Img2Img, context: Here, caller: Who) -> None:
-    if not body.init_images:
-        raise Refusal(404, "no_init_images", "Init image not found.", "Send init_images.", field="init_images")
-    raise translate.not_yet("img2img")
 
 
 @router.post(f"{API}/png-info")
@@ -95,10 +100,11 @@ def render_openpose(body: list[Poses] | Poses) -> None:
     raise translate.not_yet("controlnet/render_openpose_json")
 
 
-def _submit(context: Context, caller: Caller, body: Txt2Img) -> Job:
-    drawn = orders.settle(context, translate.request(body, context.options.of(caller.user)))
+def _submit(context: Context, caller: Caller, body: Txt2Img | Img2Img) -> Job:
+    opened = partial(sources.uploaded, context)
+    drawn = orders.settle(context, translate.request(body, context.options.of(caller.user), opened))
     job = context.service.desk.submit(
-        NewJob(kind="generate", request=wire.to_json(drawn), user=caller.user, origin="a1111")
+        NewJob(kind="generate", request=orders.as_json(context, drawn), user=caller.user, origin="a1111")
     )
     if body.force_task_id:
         context.tasks.put(caller.user, body.force_task_id, job.id)

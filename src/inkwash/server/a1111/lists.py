@@ -6,17 +6,13 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from inkwash.core.choices import SAMPLERS, SCHEDULES
+from inkwash.core.choices import LATENT_UPSCALERS, PICTURE_UPSCALERS, SAMPLERS, SCHEDULES
 from inkwash.server.a1111.translate import alias
 from inkwash.server.context import Here, Who
 from inkwash.server.models import described
 
 router = APIRouter(tags=["A1111"])
 API = "/sdapi/v1"
-LATENT_MODES = (
-    "Latent", "Latent (antialiased)", "Latent (bicubic)", "Latent (bicubic antialiased)", "Latent (nearest)",
-    "Latent (nearest-exact)",
-)  # fmt: skip
 SECOND_ORDER = ("Heun", "DPM2", "DPM2 a", "DPM++ SDE", "DPM++ 2S a", "Restart")
 RHO = {"Karras": 7.0, "Polyexponential": 1.0}
 
@@ -79,13 +75,14 @@ def prompt_styles(context: Here) -> list[dict[str, str]]:
 
 @router.get(f"{API}/upscalers")
 def upscalers() -> list[dict[str, Any]]:
-    """Only the empty choice until upscaling is here."""
-    return [{"name": "None", "model_name": None, "model_path": None, "model_url": None, "scale": 4}]
+    """Those that enlarge pictures; "None" is A1111's word for leaving it to Lanczos."""
+    empty = {"model_name": None, "model_path": None, "model_url": None, "scale": 4}
+    return [{"name": name} | empty for name in ("None", *PICTURE_UPSCALERS)]
 
 
 @router.get(f"{API}/latent-upscale-modes")
 def latent_upscale_modes() -> list[dict[str, str]]:
-    return [{"name": name} for name in LATENT_MODES]
+    return [{"name": name} for name in LATENT_UPSCALERS]
 
 
 @router.get(f"{API}/embeddings")

@@ -30,6 +30,13 @@ ACTING: dict[str, str] = {
     "always_discard_next_to_last_sigma": "discard_penultimate_sigma",
 }
 
+# Likewise, where there is a picture to start from.
+EDITING: dict[str, str] = {
+    "initial_noise_multiplier": "initial_noise_multiplier",
+    "img2img_color_correction": "color_correction",
+    "img2img_fix_steps": "exact_steps",
+}
+
 OPTIONS: dict[str, Any] = {
     "sd_model_checkpoint": None,  # the catalog's first until one is chosen
     "sd_vae": "Automatic",

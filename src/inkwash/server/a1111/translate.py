@@ -1,4 +1,4 @@
-"""A1111's txt2img -> a GenerateRequest, with the account's options and the request's own overrides under it."""
+"""A1111's txt2img and img2img -> a GenerateRequest, the account's options and its own overrides under it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ from inkwash.core import infotext
 from inkwash.core.choices import SAMPLERS, SCHEDULES, nearest, split_sampler
 from inkwash.core.errors import InvalidRequest
 from inkwash.core.request import GenerateRequest
-from inkwash.server.a1111.option_table import ACTING, OPTIONS
-from inkwash.server.a1111.schema import Drawing, Txt2Img
+from inkwash.server.a1111 import edits
+from inkwash.server.a1111.option_table import ACTING, EDITING, OPTIONS
+from inkwash.server.a1111.schema import Drawing, Img2Img, Txt2Img
 from inkwash.server.errors import Refusal
 
 AUTOMATIC = "Automatic"
 ZERO_IS_NONE = ("sigma_min", "sigma_max", "rho", "s_tmax")  # A1111 writes 0 where it means "the model's own", "no end"
-OFF = {"", "none"}
 
 
-def request(body: Txt2Img, options: Mapping[str, Any]) -> GenerateRequest:
-    """Raises Refusal for what this version cannot do, InvalidRequest for senseless values."""
+def request(body: Txt2Img | Img2Img, options: Mapping[str, Any], opened: edits.Open) -> GenerateRequest:
+    """opened: reads a picture as clients send them.
+
+    Raises Refusal for what this version cannot do, InvalidRequest for senseless values.
+    """
     _refuse_what_is_not_here(body)
     body = _from_infotext(body)
     settings = _known(dict(options) | _overrides(body))
@@ -42,8 +45,13 @@ def request(body: Txt2Img, options: Mapping[str, Any]) -> GenerateRequest:
         "sampler": sampler,
         "schedule": schedule,
         "eta": _eta(body, sampler, settings),
-        **_acting(settings),
+        **_acting(settings, ACTING),
+        **edits.refiner(body),
     }
+    if isinstance(body, Img2Img):
+        fields |= _acting(settings, EDITING) | edits.source(body, opened)
+    else:
+        fields |= edits.second_pass(body)
     for name in ("tiling", "s_churn", "s_tmin", "s_tmax", "s_noise"):
         if (value := getattr(body, name)) is not None:
             fields[name] = value
@@ -52,11 +60,11 @@ def request(body: Txt2Img, options: Mapping[str, Any]) -> GenerateRequest:
     return GenerateRequest(**{name: value for name, value in fields.items() if not _left_open(name, value)})
 
 
-def _acting(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _acting(settings: Mapping[str, Any], options: Mapping[str, str]) -> dict[str, Any]:
     """Options that differ from A1111's defaults, as fields."""
     return {
         field: settings[option]
-        for option, field in ACTING.items()
+        for option, field in options.items()
         if settings[option] is not None and settings[option] != OPTIONS[option]
     }
 
@@ -72,7 +80,7 @@ def _overrides(body: Drawing) -> dict[str, Any]:
 
 def _known(settings: dict[str, Any]) -> dict[str, Any]:
     """Overrides have the types of options.  Raises InvalidRequest naming the option."""
-    for option in ACTING:
+    for option in (*ACTING, *EDITING):
         default, value = OPTIONS[option], settings[option]
         wanted: tuple[type, ...] = (str,) if isinstance(default, str | None) else (int, float)
         wanted = (bool,) if isinstance(default, bool) else wanted
@@ -84,7 +92,7 @@ def _known(settings: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def _from_infotext(body: Txt2Img) -> Txt2Img:
+def _from_infotext(body: Txt2Img | Img2Img) -> Txt2Img | Img2Img:
     """Fields that the request does not set come from its infotext, if it has one."""
     if not body.infotext:
         return body
@@ -136,19 +144,20 @@ def _eta(body: Drawing, sampler: str, settings: Mapping[str, Any]) -> float | No
     return None if value == OPTIONS[option] or not isinstance(value, int | float) else float(value)
 
 
-def _refuse_what_is_not_here(body: Txt2Img) -> None:
+def _refuse_what_is_not_here(body: Txt2Img | Img2Img) -> None:
     if body.script_name:
         raise Refusal(422, "script_not_found", f"Script not found: {body.script_name[:80]!r}.", "There are none yet.")
     for name, script in body.alwayson_scripts.items():
         if name.casefold() == "controlnet" and not _units(script):
             continue
+        if name.casefold() == edits.SOFT and isinstance(body, Img2Img):
+            continue
         raise Refusal(422, "script_not_found", f"Always on script not found: {name[:80]!r}.",
                       "GET /sdapi/v1/scripts lists what there is.")  # fmt: skip
     wanted = {
-        "enable_hr": body.enable_hr,
         "restore_faces": body.restore_faces,
-        "refiner_checkpoint": (body.refiner_checkpoint or "").casefold() not in OFF,
         "firstpass_image": body.firstpass_image,
+        "latent_mask": isinstance(body, Img2Img) and body.latent_mask,
     }
     for name, asked in wanted.items():
         if asked:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -13,9 +12,9 @@ from inkwash.jobs.protocol import NewJob
 from inkwash.server import explain, uploads
 from inkwash.server.context import Caller, Context, Here, Who
 from inkwash.server.native.shapes import JobOut, job_out
+from inkwash.server.sources import is_id
 
 router = APIRouter(prefix="/api/v1/explain", tags=["explain"])
-_PICTURE_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 T = Annotated[int, Field(ge=0, le=explain.LAST_T)]
 
 
@@ -39,7 +38,7 @@ def noise(body: Noise, context: Here, caller: Who) -> JobOut:
 
 def _path(context: Context, caller: Caller, picture: str) -> Path:
     """Where the worker finds the picture: the gallery's file, or the uploaded one, kept by its hash."""
-    if len(picture) <= 100 and _PICTURE_ID.fullmatch(picture):
+    if is_id(picture):
         return context.check_file(context.picture(picture, caller).path)
     data = uploads.picture_bytes(picture, urls=False, limit=0)
     return uploads.kept(data, context.settings.data_dir)

@@ -11,7 +11,7 @@ from starlette.responses import FileResponse
 from inkwash.core import parameters
 from inkwash.core.limits import Limits
 from inkwash.jobs.protocol import Job, NewJob, State
-from inkwash.server import explain, orders
+from inkwash.server import explain, orders, sources
 from inkwash.server.context import Caller, Context, Here, Who
 from inkwash.server.errors import Refusal
 from inkwash.server.files import handed_out
@@ -26,7 +26,8 @@ def _told(schema: dict[str, Any]) -> None:
 
 
 class JobIn(BaseModel):
-    """kind "generate": request is a GenerateRequest; "explain": a drawing to take apart, with ``cfgs``."""
+    """kind "generate": request is a GenerateRequest, its pictures in base64, as the gallery's ids,
+    or as {"sha256": ...} of one sent before; "explain": a drawing to take apart, with ``cfgs``."""
 
     model_config = ConfigDict(extra="forbid")
     kind: Literal["generate", "explain"] = "generate"
@@ -51,7 +52,7 @@ def submit(
     settled = orders.from_json if body.kind == "generate" else explain.settled
     new = NewJob(
         kind=body.kind,
-        request=settled(context, body.request),
+        request=settled(context, sources.referred(context, caller, body.request)),
         user=caller.user,
         priority=body.priority,
         key=body.key or idempotency_key,

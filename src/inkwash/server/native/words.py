@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
@@ -12,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from inkwash.core import choices, infotext, parameters, wire
 from inkwash.core.errors import InvalidRequest
+from inkwash.core.fingerprints import KEYS
 from inkwash.core.request import GenerateRequest
 from inkwash.prompt import advise, load_tokenizer, parse_networks, token_view
 from inkwash.prompt.advice import Advice
@@ -110,9 +112,17 @@ def _told(context: Context, text: str, width: int | None, height: int | None) ->
     return {
         "infotext": text,
         "parameters": dict(parsed),
-        "request": wire.to_json(request),
+        "request": wire.to_json(request) | _sources(context, parsed),
         "width": width,
         "height": height,
+    }
+
+
+def _sources(context: Context, parsed: Mapping[str, str]) -> dict[str, Any]:
+    """The pictures it was made from, those that are kept here."""
+    named = {field: parsed[key].lower() for key, field in KEYS.items() if key in parsed}
+    return {
+        field: {wire.HASH: digest} for field, digest in named.items() if digest.isalnum() and context.blobs.has(digest)
     }
 
 

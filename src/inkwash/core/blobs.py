@@ -1,0 +1,40 @@
+"""The pictures that requests start from: kept once under the hash of their pixels, so that a queued job finds them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from inkwash.core import images, sources
+from inkwash.core.errors import InvalidRequest
+
+FOLDER = "blobs"  # of the data folder
+
+
+@dataclass(frozen=True)
+class Blobs:
+    """Every file is a PNG written here, whatever was sent: the worker never opens a stranger's own."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, data_dir: Path) -> Blobs:
+        return cls(data_dir / FOLDER)
+
+    def keep(self, image: Image.Image) -> str:
+        """The hash it is found by, which a drawn picture's text names too.  Raises CannotWrite."""
+        return sources.keep(image, self.folder).stem
+
+    def has(self, digest: str) -> bool:
+        return self._path(digest).is_file()
+
+    def find(self, digest: str) -> Image.Image:
+        """digest: checked by ``core.wire``.  Raises InvalidRequest if there is no such picture."""
+        if not self.has(digest):
+            raise InvalidRequest(f"No picture {digest[:12]}... is kept here.", "Send the picture itself, in base64.")
+        return images.load(self._path(digest))
+
+    def _path(self, digest: str) -> Path:
+        return self.folder / f"{digest}.png"
