@@ -11,12 +11,13 @@ from tests.support.service import PaintingService
 
 from inkwash.core.server_table import ServerTable
 from inkwash.core.settings import Settings
+from inkwash.jobs.service import Service
 from inkwash.server.app import create_app, open_context
 from inkwash.server.listening import Server, listen, make_room
 
 
 @contextmanager
-def running(folder: Path, service: PaintingService, **table: object) -> Iterator[tuple[int, Server]]:
+def running(folder: Path, service: PaintingService | Service, **table: object) -> Iterator[tuple[int, Server]]:
     """The port it listens on, and the server.  The service is started and stopped with it."""
     make_room()
     listener = listen("127.0.0.1", 0)

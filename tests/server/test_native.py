@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import pytest
+from PIL import Image
 from starlette.testclient import TestClient
 from tests.support.service import PaintingService
 
-from inkwash.core import images
+from inkwash.core import images, wire
+from inkwash.core.fingerprints import fingerprint
 
 
 def hand_in(client: TestClient, prompt: str = "a cat", **more: object) -> dict[str, object]:
@@ -217,3 +220,65 @@ def test_explain_is_checked_before_it_is_queued(client: TestClient) -> None:
         {"noise": {"picture": "/etc/hostname", "ts": [1]}},
     ):
         assert client.post("/api/v1/jobs", json={"kind": "explain", "request": wrong}).status_code == 422
+
+
+def encoded(image: Image.Image) -> str:
+    return base64.b64encode(images.encode(image)).decode()
+
+
+def test_a_picture_is_sent_once_and_named_by_its_hash(client: TestClient, service: PaintingService) -> None:
+    picture = Image.new("RGB", (16, 8), (10, 20, 30))
+    mask = Image.new("L", (16, 8), 255)
+    job = hand_in(
+        client, init_image=encoded(picture), mask=f"data:image/png;base64,{encoded(mask)}", hires={"scale": 2}
+    )
+    request = job["request"]
+    assert isinstance(request, dict)
+    assert request["init_image"] == {"sha256": fingerprint(picture)}
+    assert request["hires"] == {"enabled": True}
+    wait_for(client, job["id"])
+    again = hand_in(client, init_image=request["init_image"], mask=request["mask"])
+    assert again["request"]["mask"] == {"sha256": fingerprint(mask)}  # type: ignore[index]
+    kept = wire.from_json(service.desk.get(str(again["id"])).request, service.blobs.find)
+    assert kept.init_image is not None
+    assert kept.init_image.tobytes() == picture.tobytes()
+    done = wait_for(client, again["id"])
+    third = hand_in(client, init_image=done["items"][0]["picture"])  # type: ignore[index]
+    assert wait_for(client, third["id"])["state"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("request_", "field", "word"),
+    [
+        ({"init_image": {"sha256": "0" * 64}}, "init_image", "base64"),
+        ({"init_image": {"sha256": "../../etc/passwd"}}, "init_image", "picture"),
+        ({"init_image": 3}, "init_image", "picture"),
+        ({"mask": encoded(Image.new("L", (8, 8)))}, "mask", "init_image"),
+        ({"init_image": encoded(Image.new("L", (8, 8))), "mask": encoded(Image.new("L", (9, 8)))}, "mask", "9x8"),
+        ({"only_masked": True}, "only_masked", "mask"),
+        ({"hires": {"scale": 17}}, "hires.scale", "16"),
+        ({"hires": {"upscaler": "Latnt"}}, "upscaler", "Latent"),
+        ({"hires": {"model": "../../etc/passwd"}}, None, "passwd"),
+        ({"refiner": "/etc/passwd"}, None, "passwd"),
+        ({"width": 1024, "hires": {"scale": 4}}, "hires.scale", "2048"),
+        ({"hires": {"prompt": "<lora:a:1>" * 40}}, "prompt", "networks"),
+    ],
+)
+def test_editing_has_its_errors_named(
+    client: TestClient, request_: dict[str, object], field: str | None, word: str
+) -> None:
+    answer = client.post("/api/v1/jobs", json={"request": request_})
+    assert answer.status_code in (404, 422)
+    told = answer.json()
+    assert told["field"] == field
+    assert word in told["message"] + told["remedy"]
+
+
+def test_a_text_names_the_pictures_that_are_kept(client: TestClient) -> None:
+    picture = Image.new("RGB", (8, 8), (1, 2, 3))
+    hand_in(client, init_image=encoded(picture))
+    text = f"a cat\nSteps: 4, Sampler: Euler, CFG scale: 7, Seed: 3, Init image hash: {fingerprint(picture)}"
+    text += f", Mask hash: {'0' * 64}"
+    request = client.post("/api/v1/inspect", json={"infotext": text}).json()["request"]
+    assert request["init_image"] == {"sha256": fingerprint(picture)}
+    assert "mask" not in request

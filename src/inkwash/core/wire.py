@@ -93,8 +93,15 @@ def _value(name: str, value: object, find: Find | None) -> object:
         raise _unknown(name, [known for known in BY_NAME if "." not in known] + list(NESTED), "A request")
     if parameter.kind == "image":
         digest = reference(name, value)
-        return find(digest) if find else None
+        return _found(name, digest, find) if find else None
     return _read(name, value)
+
+
+def _found(name: str, digest: str, find: Find) -> Image:
+    try:
+        return find(digest)
+    except InvalidRequest as error:
+        raise InvalidRequest(error.message, error.remedy, name) from None
 
 
 def _nested(name: str, value: object) -> HiresPass | SoftInpainting | None:

@@ -13,7 +13,7 @@ from inkwash.core.wire import HASH, PICTURES
 from inkwash.server import uploads
 from inkwash.server.context import Caller, Context
 
-_PICTURE_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_PICTURE_ID = re.compile(r"\w{1,50}-[\w-]{1,50}", re.ASCII)  # JOB-ITEM; base64 has no "-"
 
 
 def referred(context: Context, caller: Caller, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,4 +38,4 @@ def _opened(context: Context, caller: Caller, text: str) -> Image.Image:
 
 def is_id(text: str) -> bool:
     """Whether it is the id of a picture in the gallery, and not a picture in base64."""
-    return len(text) <= 100 and _PICTURE_ID.fullmatch(text) is not None
+    return _PICTURE_ID.fullmatch(text) is not None
