@@ -39,10 +39,12 @@ PROMPTS = (  # prompt, negative prompt
     )),
 )  # fmt: skip
 COLUMNS = 8
+FRONT = ("a green apple on a blue background", "an ink wash painting of a horse", "一只猫在草地上")  # of the README
+DOCS = Path("docs/box")
 
 
 def draw_gallery(settings: Settings) -> None:
-    """Write ``docs/box/gallery.webp``: row by row the prompts above, each with its number as seed."""
+    """Write ``docs/box/gallery.webp``: row by row the prompts above, each with its number as seed; and the README's."""
     engine, side, own = Engine(), settings.world.side, settings.judge
     requests = [
         GenerateRequest(
@@ -53,7 +55,8 @@ def draw_gallery(settings: Settings) -> None:
     ]  # fmt: skip
     drawn = [np.asarray(result.images[0].convert("RGB")) for result in engine.generate_all(requests)]
     rows = [np.concatenate(drawn[i : i + COLUMNS], axis=1) for i in range(0, len(drawn), COLUMNS)]
-    path = Path("docs/box/gallery.webp")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.concatenate(rows)).save(path, quality=85)
-    print(path, len(PROMPTS), "prompts")
+    DOCS.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.concatenate(rows)).save(DOCS / "gallery.webp", quality=85)
+    numbers = [[prompt for prompt, _ in PROMPTS].index(prompt) for prompt in FRONT]
+    Image.fromarray(np.concatenate([drawn[n] for n in numbers], axis=1)).save(DOCS / "three.webp", quality=90)
+    print(DOCS / "gallery.webp", len(PROMPTS), "prompts")
