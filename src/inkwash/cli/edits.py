@@ -14,6 +14,7 @@ from inkwash.cli.flags import request_of, sharing
 from inkwash.cli.txt2img import flag, txt2img
 from inkwash.core.choices import INPAINTING_FILLS, RESIZE_MODES, UPSCALERS, choose
 from inkwash.core.errors import InkwashError, InvalidRequest
+from inkwash.core.parameters import help_of
 from inkwash.core.request import GenerateRequest, HiresPass, SoftInpainting
 
 if TYPE_CHECKING:
@@ -24,9 +25,9 @@ SOURCE, MASKED, SIDES = "Source", "Mask", "Sides"
 
 Picture = Annotated[Path, Argument(help="A picture, or a folder of pictures.")]
 Words = Annotated[str, Argument(help="What the picture shows.")]
-Strength = Annotated[float, flag(SOURCE, "0 returns the picture, 1 keeps nothing of it.", "--strength", "-d")]
+Strength = Annotated[float, flag(SOURCE, help_of("denoising_strength"), "--strength", "-d")]
 Fill = Annotated[str, flag(MASKED, f"What the masked part starts from: {', '.join(INPAINTING_FILLS)}.")]
-Blur = Annotated[float, flag(MASKED, "Pixels over which the new fades in, inside the mask.")]
+Blur = Annotated[float, flag(MASKED, help_of("mask_blur"))]
 Keep = Annotated[
     bool,
     flag(SOURCE, "A copy of the source in outputs/init-images, for inspect.", "--keep-source/--no-keep-source"),
@@ -44,14 +45,12 @@ def img2img(
     prompt: Words = "",
     strength: Strength = 0.75,
     resize_mode: Annotated[str, flag(SOURCE, f"{', '.join(RESIZE_MODES)}.")] = DEFAULT.resize_mode,
-    exact_steps: Annotated[bool, flag(SOURCE, "All the steps, not the strength's share.", "--exact-steps")] = False,
+    exact_steps: Annotated[bool, flag(SOURCE, help_of("exact_steps"), "--exact-steps")] = False,
     initial_noise_multiplier: Annotated[
-        float, flag(SOURCE, "On the noise laid over the picture.")
+        float, flag(SOURCE, help_of("initial_noise_multiplier"))
     ] = DEFAULT.initial_noise_multiplier,
-    color_correction: Annotated[
-        bool, flag(SOURCE, "Give the result the picture's colours.", "--color-correction")
-    ] = False,
-    depth: Annotated[Path | None, flag(SOURCE, "Depth map for a depth model: grey, near is bright.")] = None,
+    color_correction: Annotated[bool, flag(SOURCE, help_of("color_correction"), "--color-correction")] = False,
+    depth: Annotated[Path | None, flag(SOURCE, help_of("depth"))] = None,
     loopback: Annotated[int, flag(SOURCE, "So many times, each from the one before.")] = 1,
     keep_source: Keep = True,
     **drawing: Any,
@@ -82,22 +81,28 @@ def inpaint(
         Path | None, flag(MASKED, "White is redrawn; for a folder of pictures, a folder of the same names.")
     ] = None,
     mask_alpha: Annotated[bool, flag(MASKED, "Redraw what is transparent.", "--mask-alpha")] = False,
-    mask_invert: Annotated[bool, flag(MASKED, "Black is redrawn.", "--mask-invert")] = False,
+    mask_invert: Annotated[bool, flag(MASKED, help_of("mask_invert"), "--mask-invert")] = False,
     mask_blur: Blur = DEFAULT.mask_blur,
     inpainting_fill: Fill = DEFAULT.inpainting_fill,
-    only_masked: Annotated[
-        bool, flag(MASKED, "Draw only the mask's surroundings, at full size.", "--only-masked")
-    ] = False,
-    only_masked_padding: Annotated[int, flag(MASKED, "Pixels of surroundings.")] = DEFAULT.only_masked_padding,
+    only_masked: Annotated[bool, flag(MASKED, help_of("only_masked"), "--only-masked")] = False,
+    only_masked_padding: Annotated[int, flag(MASKED, help_of("only_masked_padding"))] = DEFAULT.only_masked_padding,
     soft: Annotated[bool, flag(MASKED, "Soft inpainting: greys of the mask mix old and new.", "--soft")] = False,
-    soft_schedule_bias: Annotated[float, flag(MASKED, "Above 1 the old picture leads early.")] = SOFT.schedule_bias,
+    soft_schedule_bias: Annotated[float, flag(MASKED, help_of("soft_inpainting.schedule_bias"))] = SOFT.schedule_bias,
     soft_preservation_strength: Annotated[
-        float, flag(MASKED, "How much of the old is kept.")
+        float, flag(MASKED, help_of("soft_inpainting.preservation_strength"))
     ] = SOFT.preservation_strength,
-    soft_transition_contrast: Annotated[float, flag(MASKED, "Contrast of mixtures.")] = SOFT.transition_contrast,
-    soft_mask_influence: Annotated[float, flag(MASKED, "How much the mask decides the pasting.")] = SOFT.mask_influence,
-    soft_difference_threshold: Annotated[float, flag(MASKED, "What counts as changed.")] = SOFT.difference_threshold,
-    soft_difference_contrast: Annotated[float, flag(MASKED, "How sharply.")] = SOFT.difference_contrast,
+    soft_transition_contrast: Annotated[
+        float, flag(MASKED, help_of("soft_inpainting.transition_contrast"))
+    ] = SOFT.transition_contrast,
+    soft_mask_influence: Annotated[
+        float, flag(MASKED, help_of("soft_inpainting.mask_influence"))
+    ] = SOFT.mask_influence,
+    soft_difference_threshold: Annotated[
+        float, flag(MASKED, help_of("soft_inpainting.difference_threshold"))
+    ] = SOFT.difference_threshold,
+    soft_difference_contrast: Annotated[
+        float, flag(MASKED, help_of("soft_inpainting.difference_contrast"))
+    ] = SOFT.difference_contrast,
     strength: Strength = 0.75,
     resize_mode: Annotated[str, flag(SOURCE, f"{', '.join(RESIZE_MODES)}.")] = DEFAULT.resize_mode,
     keep_source: Keep = True,

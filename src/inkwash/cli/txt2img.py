@@ -98,19 +98,17 @@ def txt2img(
         bool, flag(HIRES, "Draw on at twice the size (hires fix), or as the flags below say.", "--hires")
     ] = False,
     hires_scale: Annotated[float | None, flag(HIRES, "Times the first size; 2 unless a size is given.")] = None,
-    hires_width: Annotated[int, flag(HIRES, "Exact width; alone it keeps the proportions.")] = SECOND.width,
+    hires_width: Annotated[int, flag(HIRES, help_of("hires.width"))] = SECOND.width,
     hires_height: Annotated[int, flag(HIRES, "Likewise, height.")] = SECOND.height,
     hires_upscaler: Annotated[str, flag(HIRES, f"{', '.join(UPSCALERS)}.")] = SECOND.upscaler,
-    hires_strength: Annotated[
-        float, flag(HIRES, "0: only enlarge, 1: keep nothing of the first pass.")
-    ] = SECOND.denoising_strength,
-    hires_steps: Annotated[int, flag(HIRES, "0: as many as the first pass.")] = SECOND.steps,
+    hires_strength: Annotated[float, flag(HIRES, help_of("hires.denoising_strength"))] = SECOND.denoising_strength,
+    hires_steps: Annotated[int, flag(HIRES, help_of("hires.steps"))] = SECOND.steps,
     hires_sampler: Annotated[str | None, flag(HIRES, "Default: the first pass's.")] = SECOND.sampler,
     hires_schedule: Annotated[str | None, flag(HIRES, "Likewise.")] = SECOND.schedule,
     hires_prompt: Annotated[str, flag(HIRES, "Likewise.")] = SECOND.prompt,
     hires_negative: Annotated[str, flag(HIRES, "Likewise.")] = SECOND.negative_prompt,
     hires_model: Annotated[str | None, flag(HIRES, "Likewise.")] = SECOND.model,
-    refiner: Annotated[str | None, flag(HIRES, "A checkpoint that takes over near the end.")] = DEFAULT.refiner,
+    refiner: Annotated[str | None, flag(HIRES, help_of("refiner"))] = DEFAULT.refiner,
     refiner_switch_at: Annotated[
         float, flag(HIRES, "... after this fraction of the steps.")
     ] = DEFAULT.refiner_switch_at,
