@@ -10,12 +10,15 @@ import pytest
 import torch
 from tests.support.checkpoints import random_weights, sd1_spec, sd2_spec, sdxl_spec
 
-from inkwash.checkpoint import FAMILIES, ModelSpec, detect, model_weights, save_diffusers
+from inkwash.checkpoint import FAMILIES, ModelSpec, detect, model_weights, save_diffusers, save_ldm
 from inkwash.checkpoint import open as open_source
+from inkwash.checkpoint.pipeline import diffusers_folder
+from inkwash.checkpoint.weights import stored_weights
 from inkwash.core.files import CannotWrite
 from inkwash.prompt import load_tokenizer
 
 SPECS = {
+    "SD1": sd1_spec(),
     "SD1 inpainting": sd1_spec(in_channels=9, prediction="v"),
     "SD2": sd2_spec(),
     "SDXL zero-terminal SNR": replace(sdxl_spec(prediction="v"), noise=replace(sdxl_spec().noise, zero_snr=True)),
@@ -24,12 +27,14 @@ SPECS = {
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
-def test_diffusers_loads_what_we_write(spec: ModelSpec, tmp_path: Path) -> None:
+def test_diffusers_loads_what_a_file_becomes(spec: ModelSpec, tmp_path: Path) -> None:
     """The pipeline its index names, by its own loader: the same classes, the same bits, the same noise and tokens."""
     from diffusers import DiffusionPipeline
 
-    weights = random_weights(spec)
-    save_diffusers(tmp_path / "model", weights, spec)
+    weights, file = random_weights(spec), tmp_path / "model.safetensors"
+    save_ldm(file, weights, spec)
+    with open_source(file) as source:
+        diffusers_folder(stored_weights(source, detect(file)), detect(file)).write(tmp_path / "model")
     pipeline: Any = DiffusionPipeline.from_pretrained(tmp_path / "model")
     components = ["unet", "vae", *(place.component for place in FAMILIES[spec.family].texts)]
     for component in components:

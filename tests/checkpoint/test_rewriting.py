@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -13,18 +14,41 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tests.support.checkpoints import sd1_spec, write_ldm
+from tests.support.checkpoints import random_weights, sd1_spec, sd2_spec, sdxl_spec, write_ldm
 
-from inkwash.checkpoint import ModelSpec, detect, model_weights, read, read_header, write
+from inkwash.checkpoint import (
+    ModelSpec,
+    NoiseSpec,
+    detect,
+    model_weights,
+    read,
+    read_header,
+    save_diffusers,
+    write,
+)
 from inkwash.checkpoint import open as open_source
 from inkwash.checkpoint.blocks import parse_blocks
+from inkwash.checkpoint.convert import ldm_file
 from inkwash.checkpoint.merge import Part, Recipe, merged, mode_named
-from inkwash.checkpoint.save_folder import save_folder
-from inkwash.checkpoint.save_single import save_folder_as_file
+from inkwash.checkpoint.pipeline import diffusers_folder
 from inkwash.checkpoint.select import everything, pruned
+from inkwash.checkpoint.weights import stored_weights
 from inkwash.core.errors import InkwashError, InvalidRequest
 
 UNET = "model.diffusion_model."
+LEFT_BEHIND = re.compile(  # the last layer of SD2's tiny text encoders is number 2
+    r"model_ema\.|betas|alphas_cumprod|sqrt_|.*\.position_ids|.*\.logit_scale"
+    r"|cond_stage_model\.model\.(text_projection|transformer\.resblocks\.2\.)"
+)
+FAMILIES = {
+    "SD1": sd1_spec(vocabulary=100),
+    "SD1 inpainting v": sd1_spec(in_channels=9, prediction="v", dtype=torch.float16, vocabulary=100),
+    "SD2": sd2_spec(vocabulary=100),
+    "SD2 for 512 pixels": sd2_spec(prediction="eps", dtype=torch.bfloat16, vocabulary=100),
+    "SDXL": sdxl_spec(dtype=torch.float16, vocabulary=100),
+    "refiner": sdxl_spec((64, 128, 128, 64), (0, 2, 2, 0), refiner=True, vocabulary=100),
+}
+LATER = {name: spec for name, spec in FAMILIES.items() if spec.family != "sd1"}
 
 
 @pytest.fixture(scope="module")
@@ -44,57 +68,80 @@ def merge(files: list[Path], recipe: Recipe, target: Path, dtype: str | None = N
     return load_file(target)
 
 
-def test_file_to_folder_and_back_bit_for_bit(ldm_file: Path, tiny: ModelSpec, tmp_path: Path) -> None:
+@pytest.mark.parametrize("spec", FAMILIES.values(), ids=FAMILIES)
+def test_file_to_folder_and_back_bit_for_bit(spec: ModelSpec, tmp_path: Path) -> None:
+    """The weights, what the model is, and its metadata; only what no network reads is left behind."""
+    file, folder, back = tmp_path / "m.safetensors", tmp_path / "folder", tmp_path / "back.safetensors"
+    told = write_ldm(file, spec, ema=True, metadata=metadata_of(spec) | {"ss_tag_frequency": "{}"})
+    with open_source(file) as source:
+        diffusers_folder(stored_weights(source, detect(file)), detect(file)).write(folder)
+    assert_equal(read(folder), dict(random_weights(spec)))
+    found = replace(told, path=folder, name="folder", layout="diffusers", has_ema=False)
+    assert detect(folder) == found
+    with open_source(folder) as source:
+        ldm_file(stored_weights(source, found), found).write(back)
+    original, again = load_file(file), load_file(back)
+    left = set(original) - set(again)
+    assert all(LEFT_BEHIND.match(name) for name in left), left
+    assert_equal(again, {name: tensor for name, tensor in original.items() if name not in left})
+    assert detect(back) == replace(told, path=back, name="back", has_ema=False)
+    assert read_header(back).metadata.items() >= read_header(file).metadata.items()
+
+
+def metadata_of(spec: ModelSpec) -> dict[str, str]:
+    return {"modelspec.prediction_type": {"eps": "epsilon", "v": "v", "x0": "sample"}[spec.prediction]}
+
+
+def test_what_is_left_out_of_a_folder_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "m.safetensors"
+    write_ldm(file, sd2_spec(vocabulary=100), ema=True)
+    original = load_file(file)
+    with open_source(file) as source:
+        weights = stored_weights(source, detect(file))
+    left = {name: tensor.nbytes for name, tensor in original.items() if LEFT_BEHIND.match(name)}
+    copies = sum(size for name, size in left.items() if name.startswith("model_ema."))
+    assert weights.dropped == {"EMA copies": copies, "tables and unused layers": sum(left.values()) - copies}
+    assert weights.nbytes == sum(tensor.nbytes for tensor in original.values()) - sum(left.values())
+
+
+def test_a_folder_in_another_dtype_and_how_far_it_is(ldm_file: Path, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
     with open_source(ldm_file) as source:
-        save_folder(tmp_path / "folder", source, detect(ldm_file))
-        expected = {name: weight.clone() for name, weight in model_weights(source, detect(ldm_file))}
-    found = read(tmp_path / "folder")
-    assert set(found) == set(expected)
-    assert all(torch.equal(found[name], weight) for name, weight in expected.items())
-    with open_source(tmp_path / "folder") as source:
-        save_folder_as_file(tmp_path / "back.safetensors", source, detect(tmp_path / "folder"))
-    original = load_file(ldm_file)
-    for name, weight in load_file(tmp_path / "back.safetensors").items():
-        assert torch.equal(weight, original[name]), name
-    spec = detect(tmp_path / "folder")
-    assert (spec.unet, spec.vae, spec.texts, spec.native_size) == (tiny.unet, tiny.vae, tiny.texts, tiny.native_size)
-
-
-def test_diffusers_loads_the_folder(tmp_path: Path) -> None:
-    """Its own classes, every weight in its place, and the tokenizer."""
-    import diffusers
-
-    spec = sd1_spec(prediction="v")
-    write_ldm(tmp_path / "m.safetensors", spec, metadata={"modelspec.prediction_type": "v"})
-    with open_source(tmp_path / "m.safetensors") as source:
-        save_folder(tmp_path / "folder", source, detect(tmp_path / "m.safetensors"), "bfloat16")
-    pipeline = diffusers.StableDiffusionPipeline.from_pretrained(tmp_path / "folder", torch_dtype=torch.bfloat16)
-    expected = read(tmp_path / "folder")
-    for component in ("unet", "vae", "text_encoder"):
-        state = getattr(pipeline, component).state_dict()
-        for name, weight in state.items():
-            names = (f"{component}.{name}", f"{component}.text_model.{name}")
-            [key] = [key for key in names if key in expected]
-            assert torch.equal(weight, expected[key]), name
-    assert pipeline.scheduler.config.prediction_type == "v_prediction"
-    assert pipeline.tokenizer("a cute cat").input_ids == [49406, 320, 2242, 2368, 49407]
-
-
-def test_a_folder_that_is_there_is_left_alone(ldm_file: Path, tmp_path: Path) -> None:
-    (tmp_path / "folder").mkdir()
-    with open_source(ldm_file) as source, pytest.raises(InvalidRequest, match="exists"):
-        save_folder(tmp_path / "folder", source, detect(ldm_file))
-    assert os.listdir(tmp_path) == ["folder"]
+        plan = diffusers_folder(stored_weights(source, detect(ldm_file), "bfloat16"), detect(ldm_file))
+        plan.write(tmp_path / "folder", lambda done, total: told.append((done, total)))
+        expected = {name: weight.bfloat16() for name, weight in model_weights(source, detect(ldm_file))}
+    assert_equal(read(tmp_path / "folder"), expected)
+    assert plan.nbytes == sum(weight.nbytes for weight in expected.values())
+    assert sorted(told) == told
+    assert {total for _, total in told} == {len(expected)}
+    assert told[-1] == (len(expected), len(expected))
 
 
 def test_a_folder_appears_whole_or_not_at_all(ldm_file: Path, tmp_path: Path) -> None:
     def stop(done: int, total: int) -> None:
-        if done == 100:
+        if done == 800:  # in the second network
             raise KeyboardInterrupt
 
     with open_source(ldm_file) as source, pytest.raises(KeyboardInterrupt):
-        save_folder(tmp_path / "folder", source, detect(ldm_file), None, stop)
+        diffusers_folder(stored_weights(source, detect(ldm_file)), detect(ldm_file)).write(tmp_path / "folder", stop)
     assert os.listdir(tmp_path) == []
+
+
+def test_what_a_folder_says_and_shapes_do_not(tmp_path: Path) -> None:
+    """Heads, the latents' scale and the size survive in a single file; another noise schedule cannot, and is told."""
+    spec = sd1_spec(heads=4, vocabulary=100)
+    spec = replace(
+        spec, vae=replace(spec.vae, scale_factor=0.5), native_size=256, noise=NoiseSpec("linear", 1e-4, 0.02)
+    )
+    save_diffusers(tmp_path / "folder", random_weights(spec), spec)
+    found = detect(tmp_path / "folder")
+    with open_source(tmp_path / "folder") as source:
+        plan = ldm_file(stored_weights(source, found), found)
+        plan.write(tmp_path / "m.safetensors")
+    again = detect(tmp_path / "m.safetensors")
+    assert (again.unet, again.vae, again.native_size) == (spec.unet, spec.vae, 256)
+    [note] = plan.notes
+    assert "linear, 0.0001 to 0.02, 1000 steps" in note
 
 
 def test_everything_as_stored(ldm_file: Path, tmp_path: Path) -> None:
@@ -232,6 +279,58 @@ def test_wrong_block_weights_are_told(text: str, files: list[Path]) -> None:
     assert "IN00-IN11, M00, OUT00-OUT11" in caught.value.remedy
 
 
+@pytest.mark.parametrize("spec", LATER.values(), ids=LATER)
+def test_pruning_later_families(spec: ModelSpec, tmp_path: Path) -> None:
+    """As SD1's; what SD2's file holds of its text encoder's last layer stays, for programs that want it."""
+    file, target = tmp_path / "m.safetensors", tmp_path / "pruned.safetensors"
+    told = write_ldm(file, spec, ema=True, metadata=metadata_of(spec))
+    original = load_file(file)
+    kept = {name: tensor for name, tensor in original.items() if not name.startswith("model_ema.")}
+    save_file(original | {"optimizer.state": torch.ones(8)}, file, read_header(file).metadata)
+    with open_source(file) as source:
+        plan = pruned(source, detect(file))
+        plan.write(target)
+        pruned(source, detect(file), ema=True).write(tmp_path / "ema.safetensors")
+    assert set(plan.dropped) == {"EMA copies", "tensors of no network"}
+    assert_equal(load_file(target), kept)
+    assert_equal(load_file(tmp_path / "ema.safetensors"), kept)  # write_ldm's copies equal the plain weights
+    assert detect(target) == replace(told, path=target, name="pruned", has_ema=False)
+
+
+@pytest.mark.parametrize("spec", LATER.values(), ids=LATER)
+def test_merging_later_families(spec: ModelSpec, tmp_path: Path) -> None:
+    paths = [tmp_path / f"{name}.safetensors" for name in "abc"]
+    for seed, path in enumerate(paths):
+        write_ldm(path, replace(spec, dtype="float32"), seed=seed, metadata=metadata_of(spec))
+    a, b, c = map(load_file, paths)
+    half = merge(paths[:2], Recipe("weighted-sum", 0.3), tmp_path / "half.safetensors", "float16")
+    different = merge(paths, Recipe("add-difference", 0.7), tmp_path / "difference.safetensors")
+    assert set(half) == set(different) == set(a)
+    for name in a:
+        if LEFT_BEHIND.match(name):  # the same in all
+            assert torch.equal(different[name], a[name])
+            continue
+        expected = torch.lerp(a[name].double(), b[name].double(), 0.3)
+        assert half[name].dtype == torch.float16
+        assert torch.allclose(half[name].double(), expected, rtol=1e-3, atol=1e-6), name
+        expected = a[name].double() + (b[name].double() - c[name].double()) * 0.7
+        assert torch.allclose(different[name].double(), expected, rtol=1e-5, atol=1e-6), name
+    assert half["betas"].dtype == torch.float32
+    assert detect(tmp_path / "half.safetensors").unet == spec.unet
+
+
+def test_block_weights_of_xl(tmp_path: Path) -> None:
+    """Nine blocks on each way: OUT01 all of B, the rest of A."""
+    paths = [tmp_path / f"{name}.safetensors" for name in "ab"]
+    for seed, path in enumerate(paths):
+        write_ldm(path, sdxl_spec(vocabulary=100), seed=seed)
+    a, b = map(load_file, paths)
+    blocks = parse_blocks(",".join(["0"] * 11 + ["1"] + ["0"] * 7), a, 0)
+    found = merge(paths, Recipe("weighted-sum", 0.5, blocks), tmp_path / "m.safetensors")
+    for name, tensor in found.items():
+        assert torch.equal(tensor, (b if name.startswith(f"{UNET}output_blocks.1.") else a)[name]), name
+
+
 def test_the_recipe_is_written(files: list[Path], tmp_path: Path) -> None:
     merge(files[:2], Recipe("weighted-sum", 0.3), tmp_path / "m.safetensors")
     metadata = read_header(tmp_path / "m.safetensors").metadata
@@ -271,38 +370,57 @@ def test_what_cannot_be_merged(files: list[Path], diffusers_folder: Path, tmp_pa
     assert (mode_named("", 2), mode_named("", 3)) == ("weighted-sum", "add-difference")
 
 
-MERGE = """
-import resource, sys
+SCRIPT = """
+import sys
 from pathlib import Path
 from inkwash.checkpoint import detect, open
+from inkwash.checkpoint.convert import ldm_file
 from inkwash.checkpoint.merge import Part, Recipe, merged
+from inkwash.checkpoint.pipeline import diffusers_folder
+from inkwash.checkpoint.weights import stored_weights
 import torch
 torch.set_num_threads(1)
 torch.ones(4).half().float()
-a, b, target = map(Path, sys.argv[1:])
+folder, *files = map(Path, sys.argv[1:])
+def merge():
+    with open(files[0]) as first, open(files[1]) as second:
+        merged([Part(first, detect(files[0])), Part(second, detect(files[1]))], Recipe()).write(folder / "merged")
+def convert():
+    there, back = (diffusers_folder, files[0], folder / "new"), (ldm_file, folder / "new", folder / "back")
+    for write, before, after in (there, back):
+        with open(before) as source:
+            write(stored_weights(source, detect(before)), detect(before)).write(after)
 def peak():
     return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) * 1024
 before = peak()
-with open(a) as first, open(b) as second:
-    merged([Part(first, detect(a)), Part(second, detect(b))], Recipe()).write(target)
+merge() if len(files) == 2 else convert()
 print(peak() - before)
 """
 
 
-def merge_memory(folder: Path, spec: ModelSpec) -> tuple[int, int]:
-    """(bytes of both files, growth of the peak of resident memory), in a process of its own."""
-    paths = [folder / f"{seed}.safetensors" for seed in range(2)]
+def memory(folder: Path, spec: ModelSpec, files: int) -> tuple[int, int]:
+    """(bytes of the files, growth of the peak of resident memory) of merging two or converting one there and back,
+    in a process of its own."""
+    paths = [folder / f"{seed}.safetensors" for seed in range(files)]
     for seed, path in enumerate(paths):
         write_ldm(path, spec, seed=seed)
-    arguments = [sys.executable, "-c", MERGE, *paths, folder / "merged.safetensors"]
-    run = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    run = subprocess.run([sys.executable, "-c", SCRIPT, folder, *paths], capture_output=True, text=True, check=True)
     return sum(path.stat().st_size for path in paths), int(run.stdout)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_converting_holds_one_tensor_at_a_time(tmp_path: Path) -> None:
+    """A file of 150 MB, most of it an OpenCLIP text encoder, whose q, k and v are cut and joined again."""
+    size, grown = memory(tmp_path, sdxl_spec(widths=(64, 768), text_layers=(2, 4), vocabulary=100), 1)
+    print(f"{size / 1e6:.0f} MB converted twice, {grown / 1e6:.0f} MB more resident memory")
+    assert size > 140_000_000
+    assert grown < 60_000_000
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 def test_merging_holds_one_tensor_at_a_time(tmp_path: Path) -> None:
     """Two files of 97 MB: resident memory, mapped pages included, grows by a few of the largest tensors (3 MB)."""
-    size, grown = merge_memory(tmp_path, sd1_spec((64, 128, 192, 192), vocabulary=100, width=128))
+    size, grown = memory(tmp_path, sd1_spec((64, 128, 192, 192), vocabulary=100, width=128), 2)
     print(f"{size / 1e6:.0f} MB merged, {grown / 1e6:.0f} MB more resident memory")
     assert size > 180_000_000
     assert grown < 60_000_000
@@ -314,6 +432,6 @@ def test_merging_full_size_files_within_three_gigabytes(tmp_path: Path) -> None:
     """Two files of 4.3 GB (Stable Diffusion 1.5 in float32); the bound does not depend on their size."""
     from tests.support.checkpoints import full_spec
 
-    size, grown = merge_memory(tmp_path, full_spec())
+    size, grown = memory(tmp_path, full_spec(), 2)
     print(f"{size / 1e9:.1f} GB merged, {grown / 1e6:.0f} MB more resident memory")
     assert grown < 1_500_000_000

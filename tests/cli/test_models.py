@@ -122,6 +122,7 @@ def test_prune_and_merge(library: Path, folders: Path, capsys: Capture) -> None:
     [
         (["convert", "a", "x.ckpt"], "never pickles"),
         (["convert", "b", "{library}/a.safetensors"], "--overwrite"),
+        (["convert", "b", "{library}"], "exists already"),
         (["convert", "nothing", "x.safetensors"], "Known are"),
         (["convert", "a", "x.safetensors", "--dtype", "int8"], "float16"),
         (["prune", "b", "x.safetensors", "--ema"], "no EMA weights"),

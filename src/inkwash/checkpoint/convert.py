@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inkwash.checkpoint.files import write
+from inkwash.checkpoint.facts import usual_size
+from inkwash.checkpoint.families import FAMILIES
 from inkwash.checkpoint.keys import ldm_shape, ldm_to_diffusers
+from inkwash.checkpoint.networks import HEAD_WIDTH
 from inkwash.checkpoint.openclip import join
-from inkwash.checkpoint.parameters import parameters
-from inkwash.checkpoint.spec import ModelSpec
+from inkwash.checkpoint.plan import Plan, cast
+from inkwash.checkpoint.spec import ModelSpec, NoiseSpec
+from inkwash.checkpoint.weights import check_exact, held_weights
 
 if TYPE_CHECKING:
     import torch
+
+    from inkwash.checkpoint.parameters import Shape
 
 PREDICTION_WORDS = {"eps": "epsilon", "v": "v", "x0": "sample"}
 
@@ -21,23 +27,60 @@ PREDICTION_WORDS = {"eps": "epsilon", "v": "v", "x0": "sample"}
 def save_ldm(
     path: str | Path, tensors: Mapping[str, torch.Tensor], spec: ModelSpec, metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Writes a model as one LDM .safetensors file, whole or not at all.
+    """Writes tensors in memory as one LDM .safetensors file, whole or not at all.
 
     tensors: by diffusers name, with "unet.", "vae.", "text_encoder." or "text_encoder_2.", in their stored dtypes;
-    exactly the weights of ``spec``, else ValueError.  What shapes cannot tell of ``spec`` goes into the metadata unless
-    it is given there, and into the empty marker tensors that other programs look for.
+    exactly the weights of ``spec``, else ValueError.
     """
-    names = parameters(spec)
-    if set(tensors) != set(names):
-        different = sorted(set(tensors) ^ set(names))
-        raise ValueError(f"{len(different)} tensors are missing or not of this model, such as {different[0]}")
-    write(path, _LdmView(tensors, ldm_to_diffusers(spec), _markers(spec)), _described(spec) | dict(metadata or {}))
+    ldm_file(held_weights(tensors, metadata), spec).write(Path(path))
+
+
+def ldm_file(weights: Plan, spec: ModelSpec) -> Plan:
+    """The plan of a model's LDM file.  ValueError unless ``weights`` are exactly those of ``spec``.
+
+    What shapes cannot tell of ``spec`` goes into the metadata unless it is given there, and into the empty marker
+    tensors that other programs look for.
+    """
+    check_exact(weights, spec)
+    names = ldm_to_diffusers(spec)
+    tensors = {ldm: _layout(ldm, [weights.tensors[name] for name in held]) for ldm, held in names.items()}
+    tensors |= dict.fromkeys(_markers(spec), ("F32", (0,)))
+
+    def make(ldm: str) -> torch.Tensor:
+        return _tensor(ldm, names.get(ldm, ()), weights, *tensors[ldm])
+
+    return Plan(tensors, make, _described(spec) | dict(weights.metadata), weights.dropped, _untold(spec))
+
+
+def _tensor(ldm: str, names: Sequence[str], weights: Plan, kind: str, shape: Shape) -> torch.Tensor:
+    import torch
+
+    if not names:
+        return torch.empty(shape)
+    if len(names) == 1:
+        return join(ldm, [weights.make(names[0])]).reshape(shape)
+    copies = [cast(name, weights.make(name), kind).clone() for name in names]  # reading one lets go of the last's pages
+    return join(ldm, copies).reshape(shape)
+
+
+def _layout(ldm: str, held: Sequence[tuple[str, Shape]]) -> tuple[str, Shape]:
+    """dtype and shape of the tensor ``ldm`` out of those of the weights it holds."""
+    kinds = {kind for kind, _ in held}
+    return kinds.pop() if len(kinds) == 1 else "F32", ldm_shape(ldm, held[0][1])
 
 
 def _described(spec: ModelSpec) -> dict[str, str]:
+    """What ``detect`` would not assume."""
+    unet, rules = spec.unet, FAMILIES[spec.family]
     described = {"modelspec.prediction_type": PREDICTION_WORDS[spec.prediction]}
     if spec.family == "sd2":
         described["inkwash.text_layers"] = str(spec.texts[0].layers)  # the unused last layer is not written
+    if unet.heads != tuple(rules.heads or max(1, width // HEAD_WIDTH) for width in unet.channels):
+        described["inkwash.heads"] = ",".join(map(str, unet.heads))
+    if spec.vae.scale_factor != rules.scale_factor:
+        described["inkwash.scale_factor"] = repr(spec.vae.scale_factor)
+    if spec.native_size != usual_size(spec.family, spec.prediction):
+        described["modelspec.resolution"] = f"{spec.native_size}x{spec.native_size}"
     return described
 
 
@@ -46,26 +89,13 @@ def _markers(spec: ModelSpec) -> tuple[str, ...]:
     return ("v_pred",) * velocity + ("ztsnr",) * spec.noise.zero_snr
 
 
-class _LdmView(Mapping[str, "torch.Tensor"]):
-    """The same tensors under LDM names and in LDM shapes, one at a time."""
-
-    def __init__(
-        self, tensors: Mapping[str, torch.Tensor], names: Mapping[str, tuple[str, ...]], markers: tuple[str, ...]
-    ) -> None:
-        self._tensors = tensors
-        self._names = {**names, **dict.fromkeys(markers, ())}  # LDM -> diffusers
-
-    def __getitem__(self, ldm: str) -> torch.Tensor:
-        held = [self._tensors[name] for name in self._names[ldm]]
-        if not held:
-            import torch
-
-            return torch.empty(0)
-        shape = ldm_shape(ldm, tuple(held[0].shape))
-        return join(ldm, held).reshape(shape)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
+def _untold(spec: ModelSpec) -> tuple[str, ...]:
+    """What no single file can state, in words."""
+    notes = []
+    if (noise := replace(spec.noise, zero_snr=False)) != NoiseSpec():
+        levels = f"{noise.kind}, {noise.start:g} to {noise.end:g}, {noise.steps} steps"
+        notes.append(f"the model's noise levels ({levels}) are not the usual ones, and a single file cannot state them")
+    for place, text in zip(FAMILIES[spec.family].texts, spec.texts, strict=True):
+        if text.activation != ("gelu" if place.openclip else "quick_gelu"):
+            notes.append(f"{place.component} has the activation {text.activation}, which a single file cannot state")
+    return tuple(notes)

@@ -212,6 +212,11 @@ def native_size(header: Header, latent_factor: int, family: Family, predicted: P
     latents = _config(header, "unet/config.json").get("sample_size")
     if isinstance(latents, int) and 0 < latents * latent_factor < 100_000:
         return latents * latent_factor
+    return usual_size(family, predicted)
+
+
+def usual_size(family: Family, predicted: Prediction) -> int:
+    """Pixels a side, where nothing states them."""
     return BASE_SIZE if family == "sd2" and predicted == "eps" else FAMILIES[family].native_size
 
 

@@ -159,7 +159,7 @@ def write_computed(
     for name in order:
         dtype, shape = layout[name]
         start, end = end, end + prod(shape) * dtype.itemsize
-        description[name] = {"dtype": _file_dtype(dtype), "shape": list(shape), "data_offsets": [start, end]}
+        description[name] = {"dtype": dtype_name(dtype), "shape": list(shape), "data_offsets": [start, end]}
     header = json.dumps(description, ensure_ascii=False, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
     if len(header) > MAX_HEADER:
@@ -173,7 +173,8 @@ def write_computed(
             file.write(_bytes(tensor))
 
 
-def _file_dtype(dtype: torch.dtype) -> str:
+def dtype_name(dtype: torch.dtype) -> str:
+    """ "F16" for torch.float16.  Raises ValueError for what safetensors has no name for."""
     torch_name = str(dtype).removeprefix("torch.")
     for name, candidate in TORCH_NAMES.items():
         if candidate == torch_name and name != "F4":

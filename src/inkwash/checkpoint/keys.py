@@ -12,7 +12,7 @@ from inkwash.checkpoint.openclip import openclip_names, stored_shape
 from inkwash.checkpoint.parameters import Shape, text_parameters, unet_parameters, vae_parameters
 from inkwash.checkpoint.spec import ModelSpec, TextSpec, UNetSpec, VAESpec
 
-LDM_UNET, LDM_VAE = "model.diffusion_model.", "first_stage_model."
+LDM_UNET, LDM_VAE, LDM_EMA = "model.diffusion_model.", "first_stage_model.", "model_ema."
 
 _UNET_ENDS = {
     "conv_in": "input_blocks.0.0",

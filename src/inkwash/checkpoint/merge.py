@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal
 
 from inkwash.checkpoint.blocks import Blocks
 from inkwash.checkpoint.files import Source
+from inkwash.checkpoint.keys import LDM_EMA
 from inkwash.checkpoint.match import check_keys
-from inkwash.checkpoint.plan import FLOATS, Plan, Reader, cast, file_dtype
+from inkwash.checkpoint.plan import Plan, Reader, cast, file_dtype, written_dtype
 from inkwash.checkpoint.spec import ModelSpec
 from inkwash.core.errors import InkwashError, InvalidRequest
 
@@ -61,20 +62,18 @@ def merged(parts: Sequence[Part], recipe: Recipe, dtype: str | None = None) -> P
     first, wanted = parts[0], file_dtype(dtype)
     infos = first.source.header.tensors
     others = [_keys_of(first, other) for other in parts[1:]]
-    left_out = {name for name in infos if name.startswith("model_ema.")}
+    left_out = {name for name in infos if name.startswith(LDM_EMA)}
     readers = [Reader(part.source) for part in parts]
-
-    def kind(name: str) -> str:
-        return wanted if wanted and infos[name].dtype in FLOATS and name in others[0] else infos[name].dtype
+    kinds = {name: written_dtype(name, info.dtype, wanted) for name, info in infos.items() if name not in left_out}
 
     def make(name: str) -> torch.Tensor:
         if name not in others[0]:
-            return readers[0](name)
+            return cast(name, readers[0](name), kinds[name])
         held = [readers[0](name), *(read(keys[name]) for read, keys in zip(readers[1:], others, strict=True))]
-        return _finite(name, cast(name, _blended(name, held, recipe), kind(name)))
+        return _finite(name, cast(name, _blended(name, held, recipe), kinds[name]))
 
     return Plan(
-        {name: (kind(name), info.shape) for name, info in infos.items() if name not in left_out},
+        {name: (kind, infos[name].shape) for name, kind in kinds.items()},
         make,
         dict(first.source.header.metadata) | _told(parts, recipe, dtype),
         {"EMA copies": sum(infos[name].nbytes for name in left_out)} if left_out else {},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import prod
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from inkwash.checkpoint.files import TORCH_NAMES, Source, write_computed
 from inkwash.checkpoint.header import DTYPE_BITS
+from inkwash.checkpoint.match import WEIGHT_DTYPES
 from inkwash.core.errors import InkwashError, InvalidRequest, UnsupportedModel
 
 if TYPE_CHECKING:
@@ -17,7 +19,11 @@ if TYPE_CHECKING:
 
 DTYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}  # that weights may be written in
 WRITABLE = set(TORCH_NAMES) - {"F4"}  # of that one PyTorch counts pairs
-FLOATS = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
+# Tables of the noise schedule and the like keep their dtype: a half-precision table would change every picture.
+_TABLES = re.compile(
+    r"(betas|alphas_cumprod\w*|sqrt_\w+|log_one_minus_\w+|posterior_\w+|lvlb_weights|logvar|scale_factor"
+    r"|denoiser\.sigmas|.*\.position_ids|model_ema\.(decay|num_updates))$"
+)
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,11 @@ def file_dtype(name: str | None) -> str | None:
     if name not in DTYPES:
         raise InvalidRequest(f"dtype is {name!r}; weights are written in {', '.join(DTYPES)}.", "Choose one of these.")
     return DTYPES[name]
+
+
+def written_dtype(name: str, stored: str, wanted: str | None) -> str:
+    """The dtype, as in files, in which a tensor of a file is written again.  wanted: of weights; None: as stored."""
+    return wanted if wanted and stored in WEIGHT_DTYPES and not _TABLES.match(name) else stored
 
 
 def cast(name: str, tensor: torch.Tensor, dtype: str) -> torch.Tensor:

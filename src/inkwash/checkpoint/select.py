@@ -7,18 +7,12 @@ from collections.abc import Mapping
 
 from inkwash.checkpoint.files import Source
 from inkwash.checkpoint.header import TensorInfo
-from inkwash.checkpoint.keys import LDM_UNET
+from inkwash.checkpoint.keys import LDM_EMA, LDM_UNET
 from inkwash.checkpoint.match import check_keys
-from inkwash.checkpoint.plan import FLOATS, Plan, Reader, cast, file_dtype
+from inkwash.checkpoint.plan import Plan, Reader, cast, file_dtype, written_dtype
 from inkwash.checkpoint.spec import ModelSpec
 from inkwash.core.errors import InvalidRequest
 
-EMA = "model_ema."
-# Tables of the noise schedule and the like keep their dtype: a half-precision table would change every picture.
-_TABLES = re.compile(
-    r"(betas|alphas_cumprod\w*|sqrt_\w+|log_one_minus_\w+|posterior_\w+|lvlb_weights|logvar|scale_factor"
-    r"|denoiser\.sigmas|.*\.position_ids|model_ema\.(decay|num_updates))$"
-)
 _LOSS = re.compile(r"(first_stage_model\.|vae\.)?loss\.")
 
 
@@ -38,9 +32,9 @@ def pruned(source: Source, spec: ModelSpec, *, ema: bool = False, dtype: str | N
     used = set(report.found.values())
     unused = {name for name in report.unexpected if name not in used}
     groups = {
-        "EMA copies": {name for name in tensors if name.startswith(EMA)},
+        "EMA copies": {name for name in tensors if name.startswith(LDM_EMA)},
         "the VAE's training loss": {name for name in tensors if _LOSS.match(name)},
-        "tensors of no network": {name for name in unused if not name.startswith(EMA)},
+        "tensors of no network": {name for name in unused if not name.startswith(LDM_EMA)},
     }
     left_out = set().union(*groups.values())
     keys = {name: name for name in tensors if name not in left_out}
@@ -55,7 +49,7 @@ def pruned(source: Source, spec: ModelSpec, *, ema: bool = False, dtype: str | N
 def _ema_keys(spec: ModelSpec, tensors: Mapping[str, TensorInfo], keys: Mapping[str, str]) -> dict[str, str]:
     """Plain name -> EMA name.  LDM writes the latter without dots: model_ema.diffusion_modelout0weight."""
     unet = [name for name in keys if name.startswith(LDM_UNET)]
-    names = {name: EMA + name.removeprefix("model.").replace(".", "") for name in unet}
+    names = {name: LDM_EMA + name.removeprefix("model.").replace(".", "") for name in unet}
     missing = [name for name, key in names.items() if key not in tensors]
     if not names or missing:
         message = f"{spec.path} has no EMA weights" + (f" of {missing[0]}." if len(missing) < len(names) else ".")
@@ -68,14 +62,10 @@ def _selected(source: Source, keys: Mapping[str, str], dtype: str | None, droppe
     wanted = file_dtype(dtype)
     infos = source.header.tensors
     read = Reader(source)
-
-    def kind(name: str) -> str:
-        stored = infos[keys[name]].dtype
-        return wanted if wanted and stored in FLOATS and not _TABLES.match(name) else stored
-
+    kinds = {name: written_dtype(name, infos[key].dtype, wanted) for name, key in keys.items()}
     return Plan(
-        {name: (kind(name), infos[key].shape) for name, key in keys.items()},
-        lambda name: cast(name, read(keys[name]), kind(name)),
+        {name: (kinds[name], infos[key].shape) for name, key in keys.items()},
+        lambda name: cast(name, read(keys[name]), kinds[name]),
         source.header.metadata,
         dropped,
     )

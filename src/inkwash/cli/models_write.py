@@ -16,6 +16,7 @@ from inkwash.core.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from inkwash.checkpoint.catalog import Catalog
+    from inkwash.checkpoint.files import Source
     from inkwash.checkpoint.merge import Part
     from inkwash.checkpoint.plan import Plan
 
@@ -37,29 +38,30 @@ def convert(
     as_json: AsJson = False,
 ) -> None:
     """Convert .ckpt, .pt and diffusers folders to .safetensors, and single files to folders, bit for bit."""
-    from inkwash.checkpoint import detect, open
-    from inkwash.checkpoint.save_folder import check_folder_possible, save_folder
-    from inkwash.checkpoint.save_single import save_folder_as_file
-    from inkwash.checkpoint.select import everything
+    from inkwash.checkpoint import open
 
+    if target.suffix:
+        _check_target(target, overwrite)
+    elif target.exists():
+        raise InvalidRequest(f"{target} exists already.", "Choose the name of a new folder.")
     path = catalog_of(models_dir)[1].find(source).path
     with open(path) as opened:
-        if target.suffix:
-            _check_target(target, overwrite)
-        if target.suffix and not path.is_dir():
-            _finish(everything(opened, dtype), target, plan, as_json)
-            return
-        spec = detect(path)
-        if not target.suffix:
-            check_folder_possible(spec, target)
-        planned = everything(opened, dtype)
-        if not plan:
-            with _progress(f"Writing {short(target)}") as tell:
-                if target.suffix:
-                    save_folder_as_file(target, opened, spec, dtype)
-                else:
-                    save_folder(target, opened, spec, dtype, tell)
-        _report(planned, target, plan, as_json)
+        _finish(_converted(path, opened, target, dtype), target, plan, as_json)
+
+
+def _converted(path: Path, source: Source, target: Path, dtype: str | None) -> Plan:
+    """A single file stays as it is unless it becomes a folder."""
+    from inkwash.checkpoint import detect
+    from inkwash.checkpoint.convert import ldm_file
+    from inkwash.checkpoint.pipeline import diffusers_folder
+    from inkwash.checkpoint.select import everything
+    from inkwash.checkpoint.weights import stored_weights
+
+    if target.suffix and not path.is_dir():
+        return everything(source, dtype)
+    spec = detect(path)
+    weights = stored_weights(source, spec, dtype)
+    return ldm_file(weights, spec) if target.suffix else diffusers_folder(weights, spec)
 
 
 def prune(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
@@ -78,13 +77,6 @@ def load() -> Tokenizer:
     )
     model.add_special_tokens(list(_SPECIAL))
     return Tokenizer(model)
-
-
-def vocabulary_files() -> dict[str, str]:
-    """The tokenizer as transformers keeps it: the texts of vocab.json and merges.txt."""
-    merges = _merges()
-    lines = "".join(f"{left} {right}\n" for left, right in merges)
-    return {"vocab.json": json.dumps(_vocabulary(merges), ensure_ascii=False), "merges.txt": f"#version: 0.2\n{lines}"}
 
 
 def _vocabulary(merges: Sequence[tuple[str, str]]) -> dict[str, int]:
