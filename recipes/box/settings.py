@@ -63,6 +63,7 @@ class UNetSettings:
     rate: float
     text_rate: float
     ema: float
+    hard: float
     min_snr: float
     lift: float
     minutes: float

@@ -125,6 +125,12 @@ class Batches:
         if len(self.order) < count:
             paths: list[Path] = shard_paths(self.settings)
             self.latents, self.scenes = load_shard(paths[self.rng.integers(len(paths))])
-            self.order = list(self.rng.permutation(len(self.scenes)))
+            self.order = list(self.rng.choice(len(self.scenes), len(self.scenes), p=self._shares()))
         picked, self.order = self.order[:count], self.order[count:]
         return self.latents[picked], [self.scenes[i] for i in picked]
+
+    def _shares(self) -> NDArray[np.float64]:
+        """How likely each scene of the shard is: two subjects, or unusual colours, are hardest and come more often."""
+        hard = np.array([s.kind == "pair" or any(f.tint for f in s.figures) for s in self.scenes])
+        weights = np.where(hard, self.settings.unet.hard, 1.0)
+        return weights / weights.sum()

@@ -1,4 +1,4 @@
-"""The real worker process on the stand-in model: the pixels of a job are those of the engine, whatever is killed."""
+"""The real worker process on the model in the box: the pixels of a job are those of the engine, whatever is killed."""
 
 from __future__ import annotations
 

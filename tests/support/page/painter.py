@@ -61,7 +61,7 @@ class Painter(PaintingService):
     def system(self) -> System:
         found = super().system()
         worker = WorkerState(
-            state="busy" if found.running else "idle", pid=4711, model="inkwash-stand-in", device="cpu",
+            state="busy" if found.running else "idle", pid=4711, model="inkwash-box", device="cpu",
             dtype="bfloat16", memory=3 << 30, seconds_per_step=1.42,
         )  # fmt: skip
         return dataclasses.replace(
@@ -129,7 +129,7 @@ class Painter(PaintingService):
 
     def _keep(self, lease: Lease, index: int, picture: Image.Image, asked: Mapping[str, Any]) -> None:
         request = dataclasses.replace(wire.from_json(asked), width=picture.width, height=picture.height)
-        text = infotext.write(request, subseed=request.seed, model_name="inkwash-stand-in", version="test")
+        text = infotext.write(request, subseed=request.seed, model_name="inkwash-box", version="test")
         facts = {"seed": request.seed, "subseed": request.seed, "infotext": text}
         self.desk.keep(lease, str(index), "image/png", images.encode(picture, text), facts)
 
