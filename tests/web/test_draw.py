@@ -242,7 +242,7 @@ def test_names_with_dots_nest_in_the_request(visit: Open, shared: Service) -> No
 def test_styles_are_sent_by_name(visit: Open, shared: Service) -> None:
     visitor = visit(shared)
     page = visitor.open()
-    page.get_by_role("button", name="ink wash").click()
+    page.get_by_role("button", name="ink wash", exact=True).click()
     with page.expect_request(lambda request: request.method == "POST" and request.url.endswith("/jobs")) as found:
         visitor.draw("cat", steps=2)
     assert json.loads(found.value.post_data or "{}")["request"]["styles"] == ["ink wash"]
