@@ -378,7 +378,9 @@ from inkwash.checkpoint.convert import ldm_file
 from inkwash.checkpoint.merge import Part, Recipe, merged
 from inkwash.checkpoint.pipeline import diffusers_folder
 from inkwash.checkpoint.weights import stored_weights
+from inkwash.prompt.tokenizer import load
 import torch
+load()
 torch.set_num_threads(1)
 torch.ones(4).half().float()
 folder, *files = map(Path, sys.argv[1:])
@@ -410,10 +412,10 @@ def memory(folder: Path, spec: ModelSpec, files: int) -> tuple[int, int]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 def test_converting_holds_one_tensor_at_a_time(tmp_path: Path) -> None:
-    """A file of 150 MB, most of it an OpenCLIP text encoder, whose q, k and v are cut and joined again."""
+    """A file of 170 MB, most of it an OpenCLIP text encoder, whose q, k and v are cut and joined again."""
     size, grown = memory(tmp_path, sdxl_spec(widths=(64, 768), text_layers=(2, 4), vocabulary=100), 1)
     print(f"{size / 1e6:.0f} MB converted twice, {grown / 1e6:.0f} MB more resident memory")
-    assert size > 140_000_000
+    assert size > 160_000_000
     assert grown < 60_000_000
 
 
