@@ -16,7 +16,7 @@ State = Literal["queued", "running", "done", "failed", "cancelled"]
 Kind = Literal["generate", "explain"]
 ATTEMPTS = 3
 """How often a job is begun before it is set aside with its error."""
-INTERRUPTIONS = 20
+INTERRUPTIONS = 200
 """How often a job may be cut short from outside (a restart, a kill) before that counts as its own attempts."""
 
 
