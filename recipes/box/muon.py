@@ -1,7 +1,7 @@
 """Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon): momentum made orthogonal, for weight matrices.
 
-Here it learned about half as much again from a picture as AdamW did (one comparison, 4,800 pictures).  Everything that is
-not a matrix between hidden layers (norms, biases, embeddings, first and last convolution) is left to AdamW.
+Here it learned about half as much again from a picture as AdamW did (one comparison, 4,800 pictures).  Everything that
+is not a matrix between hidden layers (norms, biases, embeddings, first and last convolution) is left to AdamW.
 """
 
 from __future__ import annotations
