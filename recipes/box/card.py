@@ -18,7 +18,8 @@ DOCS = Path("docs")
 AIMS = {"judge's own accuracy subject": "0.97", "autoencoder PSNR dB": "26"}
 CAVEATS = """What the figures do not say: probes at 100 % everywhere (clean pictures, CFG) are too easy to tell anything
 apart. Before its last 12 minutes of training the first edition was looked at with 125 of these 500 prompts, and what
-was weak, pairs and unusual colours, was drawn more often from then on; nothing was trained on the prompts themselves."""
+was weak, pairs and unusual colours, was drawn more often from then on; nothing was trained on the prompts
+themselves."""
 STAGES = ("autoencoder", "text", "unet", "judge")
 
 
