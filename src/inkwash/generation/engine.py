@@ -14,12 +14,15 @@ import torch
 
 from inkwash.checkpoint import Catalog, Entry, HashCache, detect, short_hash
 from inkwash.core import settings
+from inkwash.core.choices import PICTURE_UPSCALERS
+from inkwash.core.choices import choose as choose_name
 from inkwash.core.errors import InkwashError
 from inkwash.core.progress import Decoding, Drawn, Event, Loading, Progress, Started, Step
 from inkwash.core.request import GenerateRequest, Result
 from inkwash.generation.job import Finish, Job, Origin, draw, infotext_of, memory_of, plan, started, warnings_of
 from inkwash.generation.session import SIDE_BY_SIDE, Session, View, Work
 from inkwash.generation.wording import Library
+from inkwash.imaging.upscale import Resampling, Upscaler
 from inkwash.models.load import load, weights_size
 from inkwash.models.stable_diffusion import StableDiffusion
 from inkwash.models.tiling import tiling
@@ -93,6 +96,15 @@ class Engine:
         names = {name for name in (request.refiner, request.hires and request.hires.model) if name}
         return {name: self.model(name, request.vae, progress) for name in sorted(names)}
 
+    def upscaler(self, name: str) -> Upscaler:
+        """What enlarges pictures under that name.  Raises InvalidRequest with the nearest names."""
+        return Resampling(choose_name("upscaler", name, PICTURE_UPSCALERS))
+
+    def _second_pass_upscaler(self, request: GenerateRequest) -> Upscaler | None:
+        """None: the hires pass enlarges latents, or there is none."""
+        name = request.hires.upscaler if request.hires else ""
+        return None if not name or name.casefold().startswith("latent") else self.upscaler(name)
+
     def generate(self, request: GenerateRequest, progress: Progress | None = None) -> Result:
         """Draw batch_count x batch_size pictures: batches one after another, the pictures of a batch side by side.
 
@@ -144,7 +156,8 @@ class Engine:
         with memory_errors(request):
             others, own = self.others(request, progress), self.model(request.model, request.vae, progress)
             seen = _seen(request, view)
-            job = plan(request, seen(own), self.library, {name: seen(other) for name, other in others.items()})
+            others = {name: seen(other) for name, other in others.items()}
+            job = plan(request, seen(own), self.library, others, self._second_pass_upscaler(request))
             strict = self._strict(job.request)
             check_memory(job.request, memory_of(job, strict), self.compute.device)
             tell(started(job))

@@ -29,6 +29,7 @@ from inkwash.generation.refine import Enlarging, enlarge, enlarging_of, second_p
 from inkwash.generation.run import Decode, Run
 from inkwash.generation.tasks import Drawing, Refiner, Sampling, Watch, Wishes, img2img, txt2img
 from inkwash.generation.wording import Library, Wording, word
+from inkwash.imaging.upscale import Upscaler
 from inkwash.models.stable_diffusion import StableDiffusion
 from inkwash.prompt import advise, load_tokenizer
 from inkwash.runtime.memory import working_memory
@@ -102,8 +103,11 @@ def plan(
     model: StableDiffusion,
     library: Library,
     others: Mapping[str, StableDiffusion] | None = None,
+    upscaler: Upscaler | None = None,
 ) -> Job:
     """Decide everything before anything is drawn.  others: hires and refiner models, by name.
+
+    upscaler: of pictures, where the hires pass names one.
 
     Raises InvalidRequest.
     """
@@ -122,7 +126,7 @@ def plan(
     others = others or {}
     sampling, hires = sampling_of(settled, model.noise_schedule), settled.hires
     later = others.get(hires.model or "", model) if hires else model
-    enlarging = enlarging_of(settled, hires, later, sampling) if hires else None
+    enlarging = enlarging_of(settled, hires, later, sampling, upscaler) if hires else None
     last = enlarging.sampling if enlarging else sampling
     _check_depth(settled, [model, later, *others.values()])
     return Job(

@@ -14,10 +14,11 @@ from itertools import count
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from inkwash.generation.conditioning import to_common_length
-from inkwash.generation.run import Decode, Denoise, Encode, Encoded, EncodeText, Question, Run
+from inkwash.generation.run import Decode, Denoise, Encode, Encoded, EncodeText, Enlarge, Question, Run
 from inkwash.generation.text import encode_chunks
 from inkwash.runtime.sharing import SharingCheck
 
@@ -30,7 +31,7 @@ MAX_ROWS = 16
 SHARED_PIXELS = 32 * 32
 """Latent pixels up to which strict mode tries shared calls: larger pictures keep a CPU busy by themselves."""
 
-Answer = Tensor | list[Tensor] | Encoded
+Answer = Tensor | list[Tensor] | Encoded | Image.Image
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +122,8 @@ class Loop:
                 return question.model.encode(question.picture)
             case Decode():
                 return question.model.decode(question.latents)
+            case Enlarge():
+                return question.upscaler(question.picture, question.size)
             case Denoise():
                 return denoise([question])[0]
 

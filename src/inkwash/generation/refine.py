@@ -8,20 +8,18 @@ from dataclasses import dataclass
 from PIL import Image
 from torch import Tensor
 
-from inkwash.core.choices import LATENT_UPSCALERS
 from inkwash.core.request import GenerateRequest, HiresPass
-from inkwash.core.resizing import Size, resize, whole_eighths
+from inkwash.core.resizing import Size, whole_eighths
 from inkwash.diffusion import resolve
 from inkwash.diffusion.noise import PictureNoise
 from inkwash.diffusion.noise_schedule import NoiseSchedule
 from inkwash.generation.latents import Source, as_tensor, cropped, enlarged
 from inkwash.generation.pictures import as_image
 from inkwash.generation.prepare import sampling_on, tail_of
-from inkwash.generation.run import Decode, Encode, Run
+from inkwash.generation.run import Decode, Encode, Enlarge, Run
 from inkwash.generation.tasks import Refiner, Sampling, Watch, Wishes, draw_over
+from inkwash.imaging.upscale import Upscaler
 from inkwash.models.stable_diffusion import StableDiffusion
-
-PICTURE_MODES = {"Nearest": Image.Resampling.NEAREST, "Lanczos": Image.Resampling.LANCZOS}
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,12 +30,14 @@ class Enlarging:
     sampling: Sampling
     cover: Size
     size: Size
-    upscaler: str
+    upscaler: str | Upscaler  # one of LATENT_UPSCALERS, or what enlarges the decoded picture
     strength: float
 
 
-def enlarging_of(request: GenerateRequest, hires: HiresPass, model: StableDiffusion, first: Sampling) -> Enlarging:
-    """request: settled.  model: the one that draws the second pass.  first: the first pass."""
+def enlarging_of(
+    request: GenerateRequest, hires: HiresPass, model: StableDiffusion, first: Sampling, upscaler: Upscaler | None
+) -> Enlarging:
+    """request: settled.  model: the one that draws the second pass.  first: the first pass.  upscaler: of pictures."""
     own = dataclasses.replace(
         request,
         steps=hires.steps or request.steps,
@@ -49,7 +49,7 @@ def enlarging_of(request: GenerateRequest, hires: HiresPass, model: StableDiffus
     )
     cover, size = sizes(request, hires)
     sampling = second_sampling(own, first, model.noise_schedule)
-    return Enlarging(model, sampling, cover, size, hires.upscaler, hires.denoising_strength)
+    return Enlarging(model, sampling, cover, size, upscaler or hires.upscaler, hires.denoising_strength)
 
 
 def second_sampling(own: GenerateRequest, first: Sampling, noise_schedule: NoiseSchedule) -> Sampling:
@@ -82,11 +82,11 @@ def enlarge(model: StableDiffusion, latents: Tensor, plan: Enlarging) -> Run[Ten
     """The first pass at the second one's size: its latents resized, or its picture decoded, resized and encoded."""
     side = model.latent_factor
     size = plan.size[1] // side, plan.size[0] // side
-    if plan.upscaler in LATENT_UPSCALERS:
+    if isinstance(plan.upscaler, str):
         return cropped(enlarged(latents, (plan.cover[1] // side, plan.cover[0] // side), plan.upscaler), size)
     picture = as_image((yield Decode(model, latents)))
-    large = as_tensor(resize(picture, plan.cover, resample=PICTURE_MODES[plan.upscaler]))
-    again: Tensor = yield Encode(plan.model, cropped(large, (plan.size[1], plan.size[0])))
+    large: Image.Image = yield Enlarge(plan.upscaler, picture, plan.cover)
+    again: Tensor = yield Encode(plan.model, cropped(as_tensor(large), (plan.size[1], plan.size[0])))
     return again
 
 

@@ -10,9 +10,12 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from PIL import Image
 from torch import Tensor
 
 from inkwash.core.request import Emphasis
+from inkwash.core.resizing import Size
+from inkwash.imaging.upscale import Upscaler
 from inkwash.models.stable_diffusion import StableDiffusion
 from inkwash.prompt import Chunk
 
@@ -73,5 +76,14 @@ class Decode:
     latents: Tensor
 
 
-Question = EncodeText | Denoise | Encode | Decode
+@dataclass(frozen=True, eq=False)
+class Enlarge:
+    """Answer: the picture at exactly ``size`` pixels, by that upscaler."""
+
+    upscaler: Upscaler
+    picture: Image.Image
+    size: Size
+
+
+Question = EncodeText | Denoise | Encode | Decode | Enlarge
 Run = Generator[Question, Any, T]
