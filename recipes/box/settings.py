@@ -42,6 +42,7 @@ class AutoencoderSettings:
 class LatentSettings:
     shard: int
     shards: int
+    close: float
 
 
 @dataclass(frozen=True)
