@@ -15,7 +15,9 @@ STAGES = {  # name on the command line -> module, function
     "unet": ("unet", "train_unet"),
     "export": ("export", "export"),
     "judge": ("judge", "train_judge"),
+    "counter": ("counter", "train_counter"),
     "exam": ("exam", "hold_exam"),
+    "heads": ("heads", "study_heads"),
     "gallery": ("gallery", "draw_gallery"),
     "card": ("card", "write_card"),
 }

@@ -18,7 +18,7 @@ from inkwash.models.vae import VAE
 from .autoencoder import vae_spec
 from .progress import device, load_state, to_pixels
 from .settings import Settings
-from .world.scene import Figure, Scene, draw_training_scene, render
+from .world.scene import Figure, Scene, closer, draw_training_scene, render
 from .world.subjects import Subject, subjects
 
 
@@ -58,6 +58,7 @@ def _write_shard(settings: Settings, number: int) -> Path:
     world, vae, path = subjects(settings.world.subjects), load_vae(settings), _shard(settings, number)
     rng = np.random.default_rng([5, number])
     scenes = [draw_training_scene(rng, world) for _ in range(settings.latents.shard)]
+    scenes = [closer(scene, rng) if rng.random() < settings.latents.close else scene for scene in scenes]
     latents = np.concatenate([_encode(vae, scenes[i : i + 32], world, settings) for i in range(0, len(scenes), 32)])
     unfinished = path.with_suffix(".partial")
     with unfinished.open("wb") as file:

@@ -42,6 +42,7 @@ class AutoencoderSettings:
 class LatentSettings:
     shard: int
     shards: int
+    close: float
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,13 @@ class JudgeSettings:
 
 
 @dataclass(frozen=True)
+class CounterSettings:
+    batch: int
+    rate: float
+    minutes: float
+
+
+@dataclass(frozen=True)
 class Settings:
     workers: int
     world: WorldSettings
@@ -89,6 +97,7 @@ class Settings:
     text: TextSettings
     unet: UNetSettings
     judge: JudgeSettings
+    counter: CounterSettings
 
 
 def load_settings(path: Path) -> Settings:
@@ -104,6 +113,7 @@ def load_settings(path: Path) -> Settings:
         _section(TextSettings, tables["text"]),
         _section(UNetSettings, tables["unet"]),
         _section(JudgeSettings, tables["judge"]),
+        _section(CounterSettings, tables["counter"]),
     )
 
 

@@ -34,6 +34,7 @@ SIZES = {
     "small": (("small", "tiny", "little"), ("很小的", "小小的")),
     "big": (("big", "huge", "large"), ("很大的", "巨大的")),
 }
+CLOSE, CLOSE_CHINESE = ("close-up", "closeup", "detail", "zoomed in"), ("特写", "局部", "细节")
 NUMBERS = {2: (("two", "2", "a pair of"), "两"), 3: (("three", "3"), "三")}
 MEASURES = ("个", "只", "个", "")
 
@@ -109,7 +110,7 @@ class Speaker:
         return self.pick((f"{article} {noun}", f"{article} {noun}", f"{article} {noun}", f"the {noun}", noun))
 
     def _place(self, scene: Scene) -> str:
-        told = scene.kind == "one" and scene.place in PLACES and self.chance(0.9)
+        told = scene.kind == "one" and scene.place in PLACES and scene.zoom == 1 and self.chance(0.9)
         return self.pick(PLACES[scene.place][0]) if told else ""
 
     def _tells_background(self, scene: Scene) -> bool:
@@ -139,7 +140,7 @@ class Speaker:
 
     def _with_tags(self, text: str, scene: Scene) -> str:
         """Quality words that are true, and words that mean nothing, before or after."""
-        extra = self._quality(scene)
+        extra = self._quality(scene) + self._close(scene, CLOSE)
         if self.chance(0.35):
             extra += [self.pick(NEUTRAL) for _ in range(self.rng.integers(1, 5))]
         if self.chance(0.2):
@@ -153,6 +154,9 @@ class Speaker:
             return comma.join([*extra, text])
         return comma.join([text, *extra]) + self.pick(("", "", ","))
 
+    def _close(self, scene: Scene, words: Sequence[str]) -> list[str]:
+        return [self.pick(words)] if scene.zoom > 1 and self.chance(0.75) else []
+
     def _quality(self, scene: Scene) -> list[str]:
         if not scene.flaw:
             return [self.pick(GOOD) for _ in range(self.rng.integers(1, 7))] if self.chance(0.4) else []
@@ -165,7 +169,7 @@ class Speaker:
     def _chinese(self, scene: Scene) -> str:
         style = STYLES[scene.style][2]
         behind = self.pick(BACKGROUNDS[scene.background].chinese) if self._tells_background(scene) else ""
-        told = scene.kind == "one" and scene.place in PLACES and self.chance(0.9)
+        told = scene.kind == "one" and scene.place in PLACES and scene.zoom == 1 and self.chance(0.9)
         things = self._things_chinese(scene)
         if told:
             place = self.pick(PLACES[scene.place][1])
@@ -177,6 +181,7 @@ class Speaker:
         elif self.chance(0.35):
             text = self.pick(OPENINGS_CHINESE) + text
         extra = [self.pick(NEUTRAL_CHINESE) for _ in range(self.rng.integers(1, 3))] if self.chance(0.25) else []
+        extra += self._close(scene, CLOSE_CHINESE)
         if scene.flaw:
             extra += [self.pick(FLAWS[scene.flaw][1]), self.pick(BAD_CHINESE)]
         elif self.chance(0.3):

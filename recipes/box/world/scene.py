@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal, TypeVar
 
@@ -45,6 +45,9 @@ class Scene:
     style: str
     flaw: str  # "" for a clean picture
     seed: int  # of everything drawn at random
+    zoom: float = 1.0  # above 1: only a part of the scene, seen closer
+    left: float = 0.0  # where that part begins, 0..1 of the room there is
+    top: float = 0.0
 
 
 def held_out(subject: int, other: str) -> bool:
@@ -95,18 +98,32 @@ def draw_training_scene(rng: np.random.Generator, world: tuple[Subject, ...]) ->
             return scene
 
 
+def closer(scene: Scene, rng: np.random.Generator) -> Scene:
+    """A part of a scene of one figure, as the tiles of an enlarged picture show it; other scenes as they are."""
+    if scene.kind != "one" or scene.size == "small":
+        return scene
+    zoom, left, top = rng.uniform(1.2, 2.0), rng.random(), rng.random()
+    return replace(scene, zoom=round(zoom, 3), left=round(left, 3), top=round(top, 3))
+
+
 def render(scene: Scene, world: tuple[Subject, ...], side: int) -> NDArray[np.uint8]:
     """The picture, ``(side, side, 3)``; the same scene is always the same picture."""
-    rng = np.random.default_rng(scene.seed)
+    rng, whole = np.random.default_rng(scene.seed), round(side * scene.zoom)
+    picture = _draw(scene, world, whole, rng)
+    left, top = round(scene.left * (whole - side)), round(scene.top * (whole - side))
+    picture = picture.crop((left, top, left + side, top + side))
+    if scene.flaw:
+        picture = spoil(picture, scene.flaw, rng)
+    return np.asarray(picture)
+
+
+def _draw(scene: Scene, world: tuple[Subject, ...], side: int, rng: np.random.Generator) -> Image.Image:
     picture = Image.fromarray(BACKGROUNDS[scene.background].paint(rng, side))
     for figure in scene.figures:
         drawn = draw_figure(_sized(world[figure.subject].glyph, figure.tint, round(figure.size * side)), scene.style)
         corner = (round(figure.x * side - drawn.width / 2), round(figure.y * side - drawn.height / 2))
         picture.paste(drawn, corner, drawn)
-    picture = finish(picture, scene.style, rng)
-    if scene.flaw:
-        picture = spoil(picture, scene.flaw, rng)
-    return np.asarray(picture)
+    return finish(picture, scene.style, rng)
 
 
 def _one_of(rng: np.random.Generator, shares: dict[Name, float]) -> Name:

@@ -5,7 +5,7 @@ from __future__ import annotations
 # In front of the subject, where a sentence begins.
 OPENINGS = (
     "a picture of", "a photo of", "photo of", "an image of", "an illustration of", "a drawing of", "a painting of",
-    "a rendering of", "a close-up of", "portrait of", "a cute picture of", "there is", "this is", "I want", "draw",
+    "a rendering of", "portrait of", "a cute picture of", "there is", "this is", "I want", "draw",
     "photo of perfect", "a beautiful photo of", "an artwork of", "concept art of", "digital art of", "a shot of",
 )  # fmt: skip
 OPENINGS_CHINESE = (
@@ -20,7 +20,7 @@ NEUTRAL = (
     "photorealistic", "realistic", "hyperrealistic", "unreal engine", "octane render", "trending on artstation",
     "award winning", "concept art", "digital art", "illustration", "cg", "wallpaper", "official art", "intricate",
     "elegant", "beautiful", "cute", "kawaii", "pretty", "perfect", "happy", "smiling", "looking at viewer", "solo",
-    "upper body", "full body", "close-up", "detailed face", "beautiful eyes", "long hair", "short hair", "standing",
+    "upper body", "full body", "detailed face", "beautiful eyes", "long hair", "short hair", "standing",
     "sitting", "flying", "running", "with stem", "water droplets", "reflections", "shadow", "texture", "glossy",
     "fantasy", "epic", "vibrant", "atmospheric", "moody", "colourful", "fresh", "delicious", "shiny", "old", "new",
     "fast", "modern", "vintage", "anime", "cartoon", "by a famous artist", "style of old masters", "symmetrical",

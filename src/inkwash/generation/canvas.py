@@ -14,6 +14,7 @@ from inkwash.core.request import GenerateRequest, ResizeMode
 from inkwash.core.resizing import Size, resize, whole_eighths
 from inkwash.imaging.colour import match_colours
 from inkwash.imaging.fill import fill
+from inkwash.imaging.join import joined
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +57,7 @@ class Canvas:
         if moved is not None:
             part = _least(part, moved.resize(size, Image.Resampling.BICUBIC))
         result = whole.copy()
-        result.paste(resize(drawn, size), box[:2], part)
+        result.paste(joined(resize(drawn, size), whole.crop(box), part), box[:2], part)
         return result
 
 
