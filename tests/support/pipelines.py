@@ -70,7 +70,10 @@ def write_configs(folder: Path, spec: ModelSpec) -> Path:
         clip_tokenizer(pad="!" if place.openclip else "<|endoftext|>").save_pretrained(folder / name)
         library |= {place.component: ["transformers", type(encoder).__name__], name: ["transformers", "CLIPTokenizer"]}
     prediction = "v_prediction" if spec.prediction == "v" else "epsilon"
-    EulerDiscreteScheduler(prediction_type=prediction).save_pretrained(folder / "scheduler")
+    scheduler = EulerDiscreteScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", prediction_type=prediction, steps_offset=1
+    )
+    scheduler.save_pretrained(folder / "scheduler")
     library["scheduler"] = ["diffusers", "EulerDiscreteScheduler"]
     index = {"_class_name": PIPELINES[spec.family], "_diffusers_version": "0.30.0"} | library
     (folder / "model_index.json").write_text(json.dumps(index))
