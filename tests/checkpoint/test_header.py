@@ -313,3 +313,47 @@ def test_time_and_memory_stay_bounded(name: str, timed: bool, tmp_path: Path) ->
     assert verdict in ("accepted", "refused")
     assert not timed or float(seconds) < 2
     assert float(megabytes) < path.stat().st_size / 2**20 + 200
+
+
+MANY = """
+import json, random, resource, sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from inkwash.checkpoint.files import read
+from inkwash.core.errors import InkwashError
+from tests.checkpoint.test_header import GOOD, _mutant
+path, chance = Path(sys.argv[2]), random.Random(8)
+path.write_bytes(GOOD)
+read(path)
+slowest, accepted, events, watching = 0.0, 0, set(), False
+def hook(event, arguments):
+    if watching:
+        events.add(event)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+sys.addaudithook(hook)
+for _ in range(10_000):
+    path.write_bytes(_mutant(chance))
+    start, watching = time.perf_counter(), True
+    try:
+        read(path)
+        accepted += 1
+    except InkwashError as error:
+        assert str(path) in error.message and error.remedy, error
+    watching = False
+    slowest = max(slowest, time.perf_counter() - start)
+grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+print(json.dumps({"accepted": accepted, "slowest": slowest, "grown": grown, "events": sorted(events)}))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is counted as Linux does")
+def test_ten_thousand_mutations(tmp_path: Path) -> None:
+    """Read or refused in words; no audited event but opening and mapping; at most 2 s each, at most 200 MB in all."""
+    arguments = [sys.executable, "-c", MANY, str(Path(__file__).parents[2]), str(tmp_path / "mutant.safetensors")]
+    told = json.loads(subprocess.run(arguments, capture_output=True, text=True, check=True).stdout)
+    print("safetensors", told)
+    assert set(told["events"]) <= {"open", "mmap.__new__"}
+    assert told["slowest"] < 2
+    assert told["grown"] < 200_000_000
+    assert 250 < told["accepted"] < 5_000

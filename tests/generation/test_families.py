@@ -7,18 +7,17 @@ noise and sigmas; relative L2 below 1e-3 in float32.
 from __future__ import annotations
 
 import dataclasses
-import math
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from tests.support.checkpoints import full_sd2_spec, sd2_spec, sdxl_spec, write_diffusers, write_ldm
 from tests.support.pipelines import on
+from tests.support.references import Answers, distance, drawn, network, start
 from torch import Tensor
 
 from inkwash.checkpoint import FAMILIES, ModelSpec
@@ -43,16 +42,6 @@ REQUEST = GenerateRequest(
     model="model",
 )
 LONG = " ".join(["cat", "dog", "house", "tree", "boat"][i % 5] for i in range(100))
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What one side says."""
-
-    contexts: list[Tensor]  # (77 n, D) of the prompt, and of one of two chunks
-    pooled: list[Tensor | None]
-    unet: Tensor  # (4, h, w), the predicted x0
-    latents: Tensor  # (4, h, w)
 
 
 @dataclass(frozen=True)
@@ -96,14 +85,6 @@ def ours(folder: Path) -> Answers:
     [[unet]] = denoise([Denoise(model, (row(model, x, 2.5, texts[0], None),))])
     latents = engine.generate(REQUEST).latents[0]
     return Answers([text.context for text in texts], [text.pooled for text in texts], unet, latents)
-
-
-def start(request: GenerateRequest) -> Tensor:
-    """The noise a picture begins with, (1, 4, h, w)."""
-    assert request.height
-    assert request.width
-    shape = (1, 4, request.height // 8, request.width // 8)
-    return torch.randn(shape, generator=torch.Generator().manual_seed(request.seed))
 
 
 def theirs(folder: Path, spec: ModelSpec, request: GenerateRequest, **options: Any) -> Answers:
@@ -159,45 +140,6 @@ def embed(pipeline: Any, spec: ModelSpec, text: str) -> Encoded:
         contexts.append(output.hidden_states[-2] if spec.family != "sd2" else output.last_hidden_state)
         pooled = output.text_embeds[0] if encoder.projection else None
     return Encoded(torch.cat(contexts, dim=2).flatten(0, 1), pooled)
-
-
-@torch.no_grad()
-def network(pipeline: Any, spec: ModelSpec, x: Tensor, sigma: float, text: Encoded) -> Tensor:
-    """The predicted x0 of one call of diffusers' U-Net, by the formulas of arXiv:2206.00364 and arXiv:2202.00512."""
-    levels = ((1 - pipeline.scheduler.alphas_cumprod) / pipeline.scheduler.alphas_cumprod).sqrt().double()
-    t = torch.from_numpy(np.interp([math.log(sigma)], levels.log().numpy(), np.arange(1000.0)))
-    height, width = x.shape[2] * 8, x.shape[3] * 8
-    numbers = [height, width, 0, 0, *([6.0] if spec.family == "sdxl-refiner" else [height, width])]
-    added = {"text_embeds": text.pooled[None], "time_ids": torch.tensor([numbers])} if text.pooled is not None else None
-    scaled = x / (sigma**2 + 1) ** 0.5
-    output = pipeline.unet(scaled, t, text.context[None], added_cond_kwargs=added).sample[0]
-    if spec.prediction == "eps":
-        return x[0] - sigma * output
-    return x[0] / (sigma**2 + 1) - output * sigma / (sigma**2 + 1) ** 0.5
-
-
-def drawn(pipeline: Any, spec: ModelSpec, request: GenerateRequest, text: Encoded, negative: Encoded | None) -> Tensor:
-    """The pipeline's own latents.  The refiner's is an img2img pipeline: nothing, noised as far as can be."""
-    given: dict[str, Any] = {"prompt_embeds": text.context[None], "num_inference_steps": len(request.sigmas or ()) - 1}
-    given |= {"guidance_scale": request.cfg_scale, "output_type": "latent"}
-    if negative is not None:
-        given["negative_prompt_embeds"] = negative.context[None]
-    if text.pooled is not None:
-        given["pooled_prompt_embeds"] = text.pooled[None]
-        given["negative_pooled_prompt_embeds"] = (
-            negative.pooled[None] if negative and negative.pooled is not None else None
-        )
-    if spec.family == "sdxl-refiner":
-        given |= {"image": torch.zeros_like(start(request)), "strength": 1.0}
-        given["generator"] = torch.Generator().manual_seed(request.seed)
-    else:
-        given |= {"latents": start(request), "height": request.height, "width": request.width}
-    latents: Tensor = pipeline(**given).images[0]
-    return latents
-
-
-def distance(left: Tensor, right: Tensor) -> float:
-    return float((left - right).norm() / right.norm())
 
 
 def test_texts_equal_transformers(answers: list[Answers]) -> None:

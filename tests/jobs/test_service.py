@@ -185,7 +185,9 @@ def test_a_worker_that_cannot_start_is_told_and_tried_again(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_two_thousand_jobs_take_no_more_memory_than_two_hundred(front: Front) -> None:
+def test_five_thousand_jobs_leave_memory_flat(front: Front) -> None:
+    """Owner and worker together grow by less than 2 % from the 500th job to the 5,000th, pictures kept and watched."""
+
     def memory() -> int:
         system = front.service.system()
         return system.memory_process + system.worker.memory
@@ -194,7 +196,9 @@ def test_two_thousand_jobs_take_no_more_memory_than_two_hundred(front: Front) ->
         for start in range(0, count, 100):
             front.ended(*[front.submit(f"job {start + number}", steps=2) for number in range(100)])
 
-    draw(400)
-    before = memory()
-    draw(1600)
-    assert memory() < 1.05 * before
+    found = []
+    for _ in range(10):
+        draw(500)
+        found.append(memory())
+    print("MB after every 500 jobs:", [round(size / 1e6, 1) for size in found])
+    assert found[-1] < 1.02 * found[0]

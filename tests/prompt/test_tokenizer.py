@@ -1,13 +1,12 @@
 """The tokenizer against transformers' CLIPTokenizer, and against ids published with CLIP."""
 
-import gzip
 from importlib.resources import files
 from time import process_time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import CLIPTokenizer
+from tests.support.pipelines import clip_tokenizer
 
 from inkwash.prompt import Tokenizer, load_tokenizer
 from inkwash.prompt import tokenizer as package
@@ -35,21 +34,7 @@ LETTERS = st.sampled_from(list("abCD ,.'!1９é́猫ー한ж🎨\n")) | st.chara
 
 @pytest.fixture(scope="module")
 def reference():
-    """transformers' own tokenizer, given CLIP's vocabulary by the rule that CLIP's source states: the bytes, the bytes
-    at the end of a word, the merges, the two special tokens."""
-    lines = gzip.decompress((files(package) / "merges.txt.gz").read_bytes()).decode().split("\n")
-    merges = [tuple(line.split(" ")) for line in lines if line]
-    shown = [byte for byte in range(256) if 33 <= byte <= 126 or 161 <= byte <= 172 or byte >= 174]
-    hidden = [byte for byte in range(256) if byte not in shown]
-    letters = [chr(byte) for byte in shown] + [chr(256 + i) for i in range(len(hidden))]
-    words = [
-        *letters,
-        *(f"{letter}</w>" for letter in letters),
-        *map("".join, merges),
-        "<|startoftext|>",
-        "<|endoftext|>",
-    ]
-    return CLIPTokenizer(vocab={word: id for id, word in enumerate(words)}, merges=merges)
+    return clip_tokenizer()
 
 
 def reference_ids(reference, text):
