@@ -58,7 +58,7 @@ def list_models(models_dir: ModelsDir = None, as_json: AsJson = False) -> None:
         print(f"{harmless(entry.name):32} {harmless(entry.title):48} {_size(entry)}")
     for entry in vaes:
         print(f"{harmless(entry.name):32} VAE {harmless(entry.relative):44} {_size(entry)}")
-    say(f"Looked in {root} and the model in the box.")
+    say(f"Looked in {', '.join(map(str, catalog.roots))} and the model in the box.")
     say(
         f"New .safetensors checkpoints go into {root / 'models' / 'Stable-diffusion'}; other folders: --models-dir PATH"
     )

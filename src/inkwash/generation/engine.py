@@ -51,9 +51,9 @@ class Engine:
         *,
         confined: bool = False,
     ) -> None:
-        folder = Path(models_dir) if models_dir is not None else settings.load().models_dir
-        self.catalog = Catalog([folder], HashCache(settings.cache_folder() / "hashes.json"), confined=confined)
-        self.library = Library.of(folder)
+        roots = settings.load().roots(models_dir)
+        self.catalog = Catalog(roots, HashCache(settings.cache_folder() / "hashes.json"), confined=confined)
+        self.library = Library.of(roots[0])
         self.compute: Compute = choose(device, dtype)
         self.sharing = SharingCheck()
         memory = memory or settings.load().memory
