@@ -27,7 +27,7 @@ ROOF = 11  # the package's own __init__ and __main__
 NEVER = {"torchvision", "diffusers", "transformers"}  # independent references for tests; see docs/decisions
 NO_TORCH = {"core", "prompt"}
 # Import name -> name in pyproject.toml, where they differ.
-DISTRIBUTIONS = {"PIL": "pillow", "yaml": "PyYAML"}
+DISTRIBUTIONS = {"PIL": "pillow", "huggingface_hub": "huggingface-hub", "yaml": "PyYAML"}
 UNSEEN = {"httptools", "uvloop"}  # what uvicorn takes by itself where they are there
 
 

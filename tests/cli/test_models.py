@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tests.support.checkpoints import sd1_spec, write_ldm
+from tests.support.hub import running_hub
 
 from inkwash.checkpoint import read_header, sha256, write
 from inkwash.cli import main
@@ -141,3 +142,28 @@ def test_mistakes_are_told_in_words(
     assert "what to do" in told
     assert "Traceback" not in told
     assert not list(folders.glob("x*"))
+
+
+def test_pull_lists_well_known_models(capsys: Capture) -> None:
+    listed = answer(["models", "pull", "--list"], capsys)["models"]
+    assert {"sd15", "sdxl", "vae-ft-mse", "realesrgan-x4"} <= {one["name"] for one in listed}  # type: ignore[index]
+    assert main(["models", "pull", "--list"]) == 0
+    assert "CreativeML Open RAIL-M" in capsys.readouterr().out
+
+
+def test_pull_from_a_hub_on_this_machine(
+    library: Path, folders: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_hub() as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        hub.repositories["someone/ink"] = {"ink.safetensors": (library / "b.safetensors").read_bytes()}
+        planned = answer(["models", "pull", "someone/ink", "--plan"], capsys)
+        assert planned["path"] == str(library / "ink.safetensors")
+        assert not (library / "ink.safetensors").exists()
+        assert answer(["models", "pull", "someone/ink"], capsys)["fetched"] is True
+        assert answer(["models", "pull", "someone/ink"], capsys)["fetched"] is False
+        assert answer(["models", "info", "ink"], capsys)["family"] == "sd1"
+        assert main(["models", "pull", "someone/else"]) == 1
+        assert "has no model someone/else" in capsys.readouterr().err
+        assert main(["models", "pull", "someone/ink", "--kind", "film"]) == 1
+        assert "known are model, vae" in capsys.readouterr().err

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -72,3 +73,14 @@ def test_importing_core_brings_in_nothing_heavy() -> None:
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+def test_models_may_lie_in_several_folders(tmp_path: Path) -> None:
+    environ = environment(tmp_path, 'models_dir = "/a"\nextra_models_dirs = ["/b", "~/c"]\n')
+    assert settings.load(environ).roots() == [Path("/a"), Path("/b"), Path("~/c").expanduser()]
+    assert settings.load(environ).roots("/x")[:2] == [Path("/x"), Path("/b")]
+    environ["INKWASH_EXTRA_MODELS_DIRS"] = os.pathsep.join(["/d", "/e"])
+    assert settings.load(environ).extra_models_dirs == (Path("/d"), Path("/e"))
+    for wrong in ('"/b"', "[3]", '[""]'):
+        with pytest.raises(settings.BadSettings, match="list of folders"):
+            settings.load(environment(tmp_path, f"extra_models_dirs = {wrong}\n"))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from inkwash.checkpoint import places
+from inkwash.checkpoint.beside import Beside, beside, picture_of
 from inkwash.checkpoint.folder import is_pipeline
 from inkwash.checkpoint.hashes import HashCache, old_hash, short_hash
 from inkwash.checkpoint.places import SUFFIXES, VAE_SUFFIXES, Kind
@@ -96,25 +97,39 @@ class Catalog:
             return self.find(vae, "vae")
         if vae and vae.lower() == "none":
             return None
-        for beside in (model.path.with_name(model.name + suffix) for suffix in VAE_SUFFIXES):
-            if beside.is_file():
-                return self._entry(beside, beside.parent, "vae")
+        for own in (model.path.with_name(model.name + suffix) for suffix in VAE_SUFFIXES):
+            if own.is_file() and self.allows(own):
+                return self._entry(own, own.parent, "vae")
         namesakes = [model.name + suffix for suffix in (*VAE_SUFFIXES, *SUFFIXES)]
         return next((entry for entry in self.entries("vae") if entry.path.name in namesakes), None)
+
+    def beside(self, entry: Entry) -> Beside:
+        """The picture and the notes that lie beside it."""
+        return beside(entry.path, self.allows)
+
+    def picture(self, entry: Entry) -> Path | None:
+        """The picture alone."""
+        return picture_of(entry.path, self.allows)
 
     def with_hash(self, entry: Entry) -> Entry:
         """``entry`` with its SHA-256, computed now if it is not known yet; a folder stays without."""
         return entry if entry.path.is_dir() else replace(entry, sha256=self.hashes.sha256(entry.path))
 
     def _files(self, root: Path, kind: Kind) -> Iterator[tuple[Path, Path]]:
-        return (pair for pair in places.files(root, kind) if self._allowed(pair[1]))
+        return (pair for pair in places.files(root, kind) if self.allows(pair[1]))
 
     def _entry(self, path: Path, folder: Path, kind: Kind) -> Entry:
         known = self.hashes.known(path) if path.is_file() else None
         return Entry(path, kind, path.relative_to(folder).as_posix(), known)
 
-    def _allowed(self, path: Path) -> bool:
-        return not self.confined or any(_real(path).is_relative_to(_real(root)) for root in self.roots)
+    def allows(self, path: Path) -> bool:
+        """Whether a file may be served: one below the roots, links followed, where the catalog is confined."""
+        if not self.confined:
+            return True
+        real = os.path.realpath(path)  # unlike Path.resolve it bears links that lead in a circle
+        return any(
+            real == root or real.startswith(os.path.join(root, "")) for root in map(os.path.realpath, self.roots)
+        )
 
     def _has_hash(self, entry: Entry, digits: str) -> bool:
         if not entry.path.is_file():
@@ -132,7 +147,7 @@ class Catalog:
     def _at_path(self, name: str, kind: Kind) -> Entry | None:
         path = Path(os.path.expanduser(name))
         is_path = os.path.isfile(path) or is_pipeline(path) or (os.path.exists(path) and path.name != name)
-        return Entry(path, kind, path.name) if name and is_path and self._allowed(path) else None
+        return Entry(path, kind, path.name) if name and is_path and self.allows(path) else None
 
     def _not_found(self, name: str, entries: Sequence[Entry], kind: Kind) -> ModelNotFound:
         noun = _NOUNS[kind]
@@ -180,10 +195,6 @@ def _one_of(entries: Sequence[Entry], name: str) -> Entry | None:
         paths = ", ".join(str(entry.path) for entry in entries)
         raise InvalidRequest(f"{name!r} fits {len(entries)} files: {paths}.", "Use the path of the one you mean.")
     return None
-
-
-def _real(path: Path) -> Path:
-    return Path(os.path.realpath(path))  # unlike Path.resolve it bears links that lead in a circle
 
 
 def _without_suffix(name: str) -> str:

@@ -9,11 +9,12 @@ from typing import Any
 
 from inkwash.checkpoint.detect import detect
 from inkwash.checkpoint.files import read_header
-from inkwash.checkpoint.hashes import HashCache, auto_v2, old_hash, short_hash
+from inkwash.checkpoint.hashes import HashCache, auto_v2, kohya_hash, old_hash, short_hash
 from inkwash.checkpoint.header import Header
 from inkwash.core.errors import DamagedFile, UnsupportedModel
 
 TAGS = 50  # of training, most frequent first
+QUICK = 2**30  # bytes; of larger files, which kohya's programs do not make, they are not read a second time
 
 
 def describe(path: Path, hashes: HashCache) -> dict[str, Any]:
@@ -54,9 +55,10 @@ def _hashes(path: Path, hashes: HashCache, header: Header) -> dict[str, str]:
         return {}
     full = hashes.sha256(path)
     told = {"sha256": full, "short": short_hash(full), "AutoV2": auto_v2(full), "old": old_hash(path)}
-    if kohya := header.metadata.get("sshs_model_hash"):
-        told["kohya"] = kohya
-    return told
+    kohya = header.metadata.get("sshs_model_hash")
+    if not kohya and path.suffix.lower() == ".safetensors" and path.stat().st_size < QUICK:
+        kohya = kohya_hash(path)
+    return told | ({"kohya": kohya, "AutoV3": kohya[:12].upper()} if kohya else {})
 
 
 def training_tags(header: Header) -> dict[str, int]:

@@ -7,6 +7,7 @@ from itertools import islice
 
 from inkwash.checkpoint.header import Header
 from inkwash.checkpoint.match import vae_layout
+from inkwash.checkpoint.places import FileKind
 from inkwash.core.errors import UnsupportedModel
 
 LONGEST_NAME, MOST_NAMES = 128, 10_000  # enough for any real file; more could be made to take minutes
@@ -47,11 +48,29 @@ _SIGNS = [
         "Use its float16 version, or one in plain fp8.",
     ),
 ]
+# The folder a file of each kind belongs into; what is not here has none.
+_KINDS: dict[str, FileKind] = {
+    "a LoRA": "lora",
+    "a ControlNet": "controlnet",
+    "an IP-Adapter": "controlnet",
+    "a T2I-Adapter": "controlnet",
+    "a textual inversion embedding": "embedding",
+    "an upscaler": "upscaler",
+}
 _UNET = r"^(model\.diffusion_model|unet)\.|^(input_blocks|down_blocks)\.0\."
 _TEXT = (
     r"^(cond_stage_model|conditioner\.embedders\.\d|text_encoder(_2)?)\."
     r"|^(text_model\.)?(embeddings|encoder\.layers)\."
 )
+
+
+def other_kind(header: Header) -> FileKind | None:
+    """What a file is that is no checkpoint, if there is a folder for such files."""
+    noun = next((kind for sign, kind, _ in _SIGNS if _any(sign, header)), None)
+    if noun is not None:
+        return _KINDS.get(noun)
+    alone = vae_layout(header)[1] and not _any(_UNET, header) and not _any(_TEXT, header)
+    return "vae" if alone else None
 
 
 def refuse_foreign(header: Header) -> None:

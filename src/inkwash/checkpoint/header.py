@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from io import BufferedReader
 from pathlib import Path
-from typing import TypeGuard
+from typing import BinaryIO, TypeGuard
 
 from inkwash.checkpoint.header_text import HeaderText, shown
 from inkwash.checkpoint.regular import damaged, foreign_format, opened
@@ -51,7 +50,7 @@ def read_file_header(path: Path) -> Header:
         return parse_header(path, file, size)
 
 
-def parse_header(path: Path, file: BufferedReader, size: int) -> Header:
+def parse_header(path: Path, file: BinaryIO, size: int) -> Header:
     """The header of the open ``file`` of ``size`` bytes; reads at most ``MAX_HEADER`` bytes of it."""
     start = file.read(8)
     length = int.from_bytes(start, "little")

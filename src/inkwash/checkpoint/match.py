@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from inkwash.checkpoint.families import FAMILIES
 from inkwash.checkpoint.files import Source
 from inkwash.checkpoint.header import Header, TensorInfo
-from inkwash.checkpoint.keys import diffusers_to_ldm, ldm_shape, other_names, vae_to_ldm
+from inkwash.checkpoint.keys import LDM_EMA, LDM_UNET, diffusers_to_ldm, ldm_shape, other_names, vae_to_ldm
 from inkwash.checkpoint.openclip import cut
 from inkwash.checkpoint.parameters import Shape, parameters, vae_parameters
 from inkwash.checkpoint.spec import Layout, ModelSpec, VAESpec
+from inkwash.core.errors import InvalidRequest
 
 if TYPE_CHECKING:
     import torch
@@ -84,21 +85,42 @@ def vae_layout(header: Header) -> tuple[str, Layout | None]:
     return "", None
 
 
-def model_weights(source: Source, spec: ModelSpec) -> Iterator[tuple[str, torch.Tensor]]:
+def model_weights(source: Source, spec: ModelSpec, *, ema: bool = False) -> Iterator[tuple[str, torch.Tensor]]:
     """Each weight of a model that ``check_keys`` calls complete: its diffusers name and the tensor in that shape.
 
     A tensor's memory is released when the next one is asked for: copy it first, and change no tensor in place.
+    ema: the U-Net's EMA copies.  Raises InvalidRequest if there are none.
     """
-    return _weights(source, check_keys(spec, source.header), parameters(spec))
+    found = check_keys(spec, source.header).found
+    if ema:
+        averaged = ema_names(spec, source.header.tensors, found.values(), "Draw without EMA weights.")
+        found = {name: averaged.get(key, key) for name, key in found.items()}
+    return _weights(source, found, parameters(spec))
+
+
+def ema_names(spec: ModelSpec, tensors: Container[str], keys: Iterable[str], remedy: str) -> dict[str, str]:
+    """Plain name of each U-Net weight among ``keys`` -> that of its EMA copy.  Raises InvalidRequest if one has none.
+
+    LDM writes the latter without dots: model_ema.diffusion_modelout0weight.
+    """
+    unet = [name for name in keys if name.startswith(LDM_UNET)]
+    names = {name: LDM_EMA + name.removeprefix("model.").replace(".", "") for name in unet}
+    missing = [name for name, key in names.items() if key not in tensors]
+    if not names or missing:
+        message = f"{spec.path} has no EMA weights" + (f" of {missing[0]}." if len(missing) < len(names) else ".")
+        raise InvalidRequest(message, remedy)
+    return names
 
 
 def vae_weights(source: Source, spec: VAESpec) -> Iterator[tuple[str, torch.Tensor]]:
     """Each weight of the VAE in ``source``; names without prefix."""
-    return _weights(source, check_vae_keys(spec, source.header), vae_parameters(spec))
+    return _weights(source, check_vae_keys(spec, source.header).found, vae_parameters(spec))
 
 
-def _weights(source: Source, report: KeyReport, shapes: Mapping[str, Shape]) -> Iterator[tuple[str, torch.Tensor]]:
-    for name, key in report.found.items():
+def _weights(
+    source: Source, found: Mapping[str, str], shapes: Mapping[str, Shape]
+) -> Iterator[tuple[str, torch.Tensor]]:
+    for name, key in found.items():
         yield name, cut(source.tensor(key), key, name).reshape(shapes[name])
         source.release(key)
 

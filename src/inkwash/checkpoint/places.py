@@ -10,11 +10,20 @@ from typing import Literal
 from inkwash.checkpoint.folder import is_pipeline
 
 Kind = Literal["model", "vae"]
+FileKind = Literal["model", "vae", "lora", "embedding", "controlnet", "upscaler"]
 
 SUFFIXES = (".safetensors", ".ckpt", ".pt")  # of two files that differ in nothing else, the first is meant
 VAE_SUFFIXES = tuple(f".vae{suffix}" for suffix in SUFFIXES)  # a VAE beside its model
 # A1111's name first: there messages tell people to put files.  Case does not count.
 FOLDERS: dict[Kind, tuple[str, ...]] = {"model": ("Stable-diffusion", "checkpoints"), "vae": ("VAE",)}
+HOMES: dict[FileKind, tuple[str, ...]] = {
+    "model": FOLDERS["model"],
+    "vae": FOLDERS["vae"],
+    "lora": ("Lora", "loras"),
+    "embedding": ("embeddings",),
+    "controlnet": ("ControlNet",),
+    "upscaler": ("ESRGAN", "upscale_models"),
+}
 # Folders of other things, which are passed over when a root has no folder for models.
 _OTHERS = (
     *(
@@ -39,6 +48,21 @@ def folders(root: Path, kind: Kind) -> list[Path]:
     names = [name.lower() for name in FOLDERS[kind]]
     children = [child for base in (root / "models", root) for child in _subfolders(base)]
     return [child for child in children if child.name.lower() in names]
+
+
+def home(root: Path, kind: FileKind) -> Path:
+    """Where a new file of that kind goes: a folder that is there, A1111's or ComfyUI's, else A1111's, not yet made."""
+    names = [name.lower() for name in HOMES[kind]]
+    bases = (root / "models", root)
+    there = next((child for base in bases for child in _subfolders(base) if child.name.lower() in names), None)
+    if there is not None:
+        return there
+    if kind == "embedding":
+        return (root.parent if root.name == "models" else root) / HOMES[kind][0]
+    plain = not folders(root, "model") and any(_walk(root, set()))  # a folder of files alone, which stays one
+    if plain and kind == "model":
+        return root
+    return (root if plain or root.name == "models" else root / "models") / HOMES[kind][0]
 
 
 def files(root: Path, kind: Kind) -> Iterator[tuple[Path, Path]]:

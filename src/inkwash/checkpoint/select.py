@@ -6,12 +6,10 @@ import re
 from collections.abc import Mapping
 
 from inkwash.checkpoint.files import Source
-from inkwash.checkpoint.header import TensorInfo
-from inkwash.checkpoint.keys import LDM_EMA, LDM_UNET
-from inkwash.checkpoint.match import check_keys
+from inkwash.checkpoint.keys import LDM_EMA
+from inkwash.checkpoint.match import check_keys, ema_names
 from inkwash.checkpoint.plan import Plan, Reader, cast, file_dtype, written_dtype
 from inkwash.checkpoint.spec import ModelSpec
-from inkwash.core.errors import InvalidRequest
 
 _LOSS = re.compile(r"(first_stage_model\.|vae\.)?loss\.")
 
@@ -39,22 +37,11 @@ def pruned(source: Source, spec: ModelSpec, *, ema: bool = False, dtype: str | N
     left_out = set().union(*groups.values())
     keys = {name: name for name in tensors if name not in left_out}
     if ema:
-        keys |= _ema_keys(spec, tensors, keys)
+        keys |= ema_names(spec, tensors, keys, "Prune it without --ema.")
         groups["EMA copies"] -= set(keys.values())
         groups["plain U-Net weights"] = {name for name in keys if keys[name] != name}
     dropped = {group: sum(tensors[name].nbytes for name in names) for group, names in groups.items() if names}
     return _selected(source, keys, dtype, dropped)
-
-
-def _ema_keys(spec: ModelSpec, tensors: Mapping[str, TensorInfo], keys: Mapping[str, str]) -> dict[str, str]:
-    """Plain name -> EMA name.  LDM writes the latter without dots: model_ema.diffusion_modelout0weight."""
-    unet = [name for name in keys if name.startswith(LDM_UNET)]
-    names = {name: LDM_EMA + name.removeprefix("model.").replace(".", "") for name in unet}
-    missing = [name for name, key in names.items() if key not in tensors]
-    if not names or missing:
-        message = f"{spec.path} has no EMA weights" + (f" of {missing[0]}." if len(missing) < len(names) else ".")
-        raise InvalidRequest(message, "Prune it without --ema.")
-    return names
 
 
 def _selected(source: Source, keys: Mapping[str, str], dtype: str | None, dropped: Mapping[str, int]) -> Plan:

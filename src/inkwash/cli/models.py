@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from inkwash.cli.models_info import info
+from inkwash.cli.models_pull import pull
 from inkwash.cli.models_write import convert, merge, prune
 from inkwash.cli.terminal import harmless, say
 
@@ -16,12 +17,13 @@ if TYPE_CHECKING:
     from inkwash.checkpoint.catalog import Entry
 
 models = typer.Typer(
-    help="List, describe, convert, prune and merge models.",
+    help="List, describe, fetch, convert, prune and merge models.",
     invoke_without_command=True,
     no_args_is_help=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 models.command(no_args_is_help=True)(info)
+models.command(no_args_is_help=True)(pull)
 models.command(no_args_is_help=True)(convert)
 models.command(no_args_is_help=True)(prune)
 models.command(no_args_is_help=True)(merge)
@@ -32,7 +34,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standar
 
 @models.callback()
 def bare(context: typer.Context, models_dir: ModelsDir = None, as_json: AsJson = False) -> None:
-    """List, describe, convert, prune and merge models.  Alone: list them."""
+    """List, describe, fetch, convert, prune and merge models.  Alone: list them."""
     if context.invoked_subcommand is None:
         list_models(models_dir, as_json)
 
@@ -56,7 +58,7 @@ def list_models(models_dir: ModelsDir = None, as_json: AsJson = False) -> None:
         print(f"{harmless(entry.name):32} {harmless(entry.title):48} {_size(entry)}")
     for entry in vaes:
         print(f"{harmless(entry.name):32} VAE {harmless(entry.relative):44} {_size(entry)}")
-    say(f"Looked in {root} and the model in the box.")
+    say(f"Looked in {', '.join(map(str, catalog.roots))} and the model in the box.")
     say(
         f"New .safetensors checkpoints go into {root / 'models' / 'Stable-diffusion'}; other folders: --models-dir PATH"
     )

@@ -38,12 +38,12 @@ def info(
 
 
 def catalog_of(models_dir: Path | None) -> tuple[Path, Catalog]:
-    """(the folder, its catalog)."""
+    """(the main folder, the catalog of it and the extra ones)."""
     from inkwash.checkpoint.catalog import Catalog
     from inkwash.checkpoint.hashes import HashCache
 
-    root = models_dir or settings.load().models_dir
-    return root, Catalog([root], HashCache(settings.cache_folder() / "hashes.json"))
+    roots = settings.load().roots(models_dir)
+    return roots[0], Catalog(roots, HashCache(settings.cache_folder() / "hashes.json"))
 
 
 def _rows(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from inkwash.cli.bars import progress
 from inkwash.cli.models_info import catalog_of
 from inkwash.cli.terminal import say, short
 from inkwash.core.errors import InvalidRequest
@@ -134,7 +134,7 @@ def _check_target(target: Path, overwrite: bool) -> None:
 
 def _finish(planned: Plan, target: Path, only: bool, as_json: bool) -> None:
     if not only:
-        with _progress(f"Writing {short(target)}") as tell:
+        with progress(f"Writing {short(target)}") as tell:
             planned.write(target, tell)
     _report(planned, target, only, as_json)
 
@@ -158,15 +158,3 @@ def _report(planned: Plan, target: Path, only: bool, as_json: bool) -> None:
         say(f"{'would leave' if only else 'left'} out: {what}, {amount / 1e6:.1f} MB")
     verb = "would write" if only else "wrote"
     print(f"{verb} {short(target)}: {len(planned.tensors)} tensors, {planned.nbytes / 1e6:.1f} MB")
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal, nothing elsewhere."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -53,6 +53,8 @@ def txt2img(
     tiling: Annotated[bool, flag(PICTURE, help_of("tiling"), "--tiling")] = DEFAULT.tiling,
     model: Annotated[str | None, flag(MODEL, help_of("model"), "--model", "-m")] = DEFAULT.model,
     vae: Annotated[str | None, flag(MODEL, help_of("vae"))] = DEFAULT.vae,
+    prediction: Annotated[str | None, flag(MODEL, help_of("prediction"))] = DEFAULT.prediction,
+    ema: Annotated[bool, flag(MODEL, help_of("ema"), "--ema")] = DEFAULT.ema,
     clip_skip: Annotated[int, flag(MODEL, help_of("clip_skip"))] = DEFAULT.clip_skip,
     emphasis: Annotated[str, flag(MODEL, help_of("emphasis"))] = DEFAULT.emphasis,
     models_dir: Annotated[Path | None, flag(MODEL, "The folder that holds models/ and embeddings/.")] = None,

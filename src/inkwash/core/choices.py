@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TypeVar, get_args
 
 from inkwash.core.errors import InvalidRequest
-from inkwash.core.request import Emphasis, InpaintingFill, NoiseSource, ResizeMode
+from inkwash.core.request import Emphasis, InpaintingFill, NoiseSource, Prediction, ResizeMode
 
 T = TypeVar("T", bound=str)
 
@@ -26,6 +26,11 @@ SCHEDULES = (
 EMPHASIS: tuple[Emphasis, ...] = get_args(Emphasis)
 NOISE_SOURCES: tuple[NoiseSource, ...] = get_args(NoiseSource)
 INPAINTING_FILLS: tuple[InpaintingFill, ...] = get_args(InpaintingFill)
+PREDICTIONS: tuple[Prediction, ...] = get_args(Prediction)
+PREDICTION_WORDS: dict[str, Prediction] = {
+    **{"eps": "epsilon", "v": "v_prediction", "v-prediction": "v_prediction", "x0": "sample"},
+    **{name: name for name in PREDICTIONS},
+}  # what people and programs call them
 RESIZE_MODES: tuple[ResizeMode, ...] = get_args(ResizeMode)
 LATENT_UPSCALERS = (
     "Latent", "Latent (antialiased)", "Latent (bicubic)", "Latent (bicubic antialiased)", "Latent (nearest)",
@@ -67,3 +72,8 @@ def choose(field: str, name: str, choices: Sequence[T]) -> T:
     close = nearest(name, choices)
     remedy = f"Did you mean {' or '.join(close)}?" if close else f"Choose one of: {', '.join(choices)}."
     raise InvalidRequest(f"There is no {field} called {name[:80]!r}.", remedy, field.replace(" ", "_"))
+
+
+def prediction_named(name: str) -> Prediction:
+    """diffusers' word for a prediction type, also from the short ones.  Raises InvalidRequest."""
+    return PREDICTION_WORDS.get(name.casefold().strip()) or choose("prediction", name, PREDICTIONS)

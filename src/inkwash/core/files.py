@@ -37,7 +37,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
     If the block raises, ``path`` is left as it was.  Raises CannotWrite.
     """
-    with _words(path), _reserved(path) as temporary:
+    with in_words(path), _reserved(path) as temporary:
         with _synced(temporary) as file:
             yield file
         os.replace(temporary, path)
@@ -52,7 +52,7 @@ def write(path: Path, data: bytes) -> None:
 
 def write_new(path: Path, data: bytes) -> bool:
     """Put the bytes under a name nobody has; False if somebody has it.  Raises CannotWrite."""
-    with _words(path), _reserved(path) as temporary:
+    with in_words(path), _reserved(path) as temporary:
         with _synced(temporary) as file:
             file.write(data)
         try:
@@ -69,7 +69,7 @@ def write_new(path: Path, data: bytes) -> bool:
 
 def make_folder(path: Path) -> None:
     """Make the folder and those above it.  Raises CannotWrite."""
-    with _words(path):
+    with in_words(path):
         path.mkdir(parents=True, exist_ok=True)
 
 
@@ -79,7 +79,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
     Raises CannotWrite.
     """
-    with _words(path):
+    with in_words(path):
         if path.exists():
             raise FileExistsError(errno.EEXIST, "exists")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,7 +96,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 def check_folder(path: Path) -> None:
     """Make the folder and see that a file can be created in it.  Raises CannotWrite."""
     make_folder(path)
-    with _words(path), tempfile.TemporaryFile(dir=path):
+    with in_words(path), tempfile.TemporaryFile(dir=path):
         pass
 
 
@@ -143,7 +143,8 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _words(path: Path) -> Iterator[None]:
+def in_words(path: Path) -> Iterator[None]:
+    """Turns an OSError into CannotWrite, which says why ``path`` cannot be written."""
     try:
         yield
     except OSError as error:

@@ -19,6 +19,8 @@ EXACT_NEGATIVE = "Exact negative prompt"
 
 # Keys written when the field differs from its default, in A1111's order of extras; the last ones are this program's.
 OPTIONAL: tuple[tuple[str, str], ...] = (
+    ("Prediction", "prediction"),
+    ("EMA", "ema"),
     ("Emphasis", "emphasis"),
     ("Eta", "eta"),
     ("Sigma churn", "s_churn"),
@@ -148,6 +150,8 @@ READ: tuple[tuple[str, str, Callable[[str], object]], ...] = (
     ("Clip skip", "clip_skip", int),
     ("ENSD", "ensd", int),
     ("Tiling", "tiling", _boolean),
+    ("Prediction", "prediction", str),
+    ("EMA", "ema", _boolean),
     ("Emphasis", "emphasis", str),
     ("Eta DDIM", "eta", _number),
     ("Eta", "eta", _number),

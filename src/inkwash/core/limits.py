@@ -15,6 +15,7 @@ from inkwash.core.choices import (
     SCHEDULES,
     UPSCALERS,
     choose,
+    prediction_named,
     split_sampler,
 )
 from inkwash.core.errors import InvalidRequest
@@ -98,6 +99,7 @@ def check(request: GenerateRequest, limits: Limits | None = None) -> GenerateReq
         request,
         sampler=choose("sampler", sampler, SAMPLERS),
         schedule=choose("schedule", schedule, SCHEDULES),
+        prediction=None if request.prediction is None else prediction_named(request.prediction),
         emphasis=choose("emphasis", request.emphasis, EMPHASIS),
         noise_source=choose("noise source", request.noise_source, NOISE_SOURCES),
         inpainting_fill=choose("masked content", request.inpainting_fill, INPAINTING_FILLS),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from inkwash.core.choices import EMPHASIS, NOISE_SOURCES
+from inkwash.core.choices import EMPHASIS, NOISE_SOURCES, PREDICTIONS
 from inkwash.core.limits import MULTIPLE, Limits
 from inkwash.core.parameter import NESTED, Group, Parameter, Text
 from inkwash.core.parameters_edits import EDITING, HIRES, REFINING
@@ -78,6 +78,17 @@ _DRAWING: tuple[Parameter, ...] = (
         Text("Name of a separate VAE, on the command line also its path; by default the one inside the model.",
              "另外的 VAE 的名称，命令行里也可以是路径；默认用模型自带的。"),
         source="vaes",
+    ),
+    Parameter(
+        "prediction", "choice", "model", Text("Prediction", "预测类型"),
+        Text("What the model predicts, where its file does not say it or says it wrong; by default as the file says.",
+             "模型预测的内容，用于文件没有说明或说错的情况；默认按文件。"),
+        choices=PREDICTIONS,
+    ),
+    Parameter(
+        "ema", "boolean", "model", Text("EMA weights", "EMA 权重"),
+        Text("Of a file that carries both, the averaged copy of the U-Net instead of its plain weights.",
+             "文件同时含有两份时，用 U-Net 的平均（EMA）副本代替普通权重。"),
     ),
     Parameter(
         "clip_skip", "integer", "model", Text("Clip skip", "Clip 跳过层"),

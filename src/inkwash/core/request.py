@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 Emphasis = Literal["Original", "No norm", "Ignore", "None"]
 NoiseSource = Literal["CPU", "GPU", "NV"]
 InpaintingFill = Literal["fill", "original", "latent noise", "latent nothing"]
+Prediction = Literal["epsilon", "v_prediction", "sample"]
 ResizeMode = Literal["just resize", "crop and resize", "resize and fill", "latent"]
 
 
@@ -66,6 +67,8 @@ class GenerateRequest:
 
     model: str | None = None  # title, file stem, short hash or path; None: the model in the box
     vae: str | None = None  # name or path; None or "Automatic": the one inside the model file
+    prediction: Prediction | None = None  # what ``model`` predicts, whatever its file says; None: as the file says
+    ema: bool = False  # of a file that carries both: the U-Net's EMA copy instead of its plain weights
     clip_skip: int = 1  # 1 = last layer of the text encoder, 2 = the one before, ...
     emphasis: Emphasis = "Original"
 

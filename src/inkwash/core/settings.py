@@ -37,6 +37,7 @@ class Memory:
 class Settings:
     """models_dir: the folder that holds ``models/`` and ``embeddings/``, as A1111's does.  outputs_dir: pictures.
 
+    extra_models_dirs: more such folders, in which models are found too; nothing is ever written there.
     data_dir: what the service keeps: its jobs, thumbnails, the trash.
     """
 
@@ -48,6 +49,11 @@ class Settings:
     memory: Memory = field(default_factory=Memory)
     server: ServerTable = field(default_factory=ServerTable)
     file: Path | None = None  # the inkwash.toml that was read
+    extra_models_dirs: tuple[Path, ...] = ()
+
+    def roots(self, models_dir: str | Path | None = None) -> list[Path]:
+        """Where models are looked for, the main folder first.  models_dir: another one in its place."""
+        return [Path(models_dir) if models_dir is not None else self.models_dir, *self.extra_models_dirs]
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
@@ -66,10 +72,12 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     outputs_dir = Path(_text(values, "outputs_dir", str(base / "outputs"), file)).expanduser()
     data_dir = Path(_text(values, "data_dir", str(base / "data"), file)).expanduser()
     pattern = _text(values, "pattern", "[number]-[seed]", file)
-    return Settings(models_dir, outputs_dir, data_dir, pattern, limits, memory, server, file)
+    extra = _folders(values.get(FOLDERS, []), file, environ)
+    return Settings(models_dir, outputs_dir, data_dir, pattern, limits, memory, server, file, extra)
 
 
 TEXTS = ("models_dir", "outputs_dir", "data_dir", "pattern")
+FOLDERS = "extra_models_dirs"
 TABLES = ("limits", "memory", "server")
 
 
@@ -117,7 +125,7 @@ def _read(file: Path) -> dict[str, object]:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadSettings(f"{file} is not valid TOML: {error}.", "Correct that line.") from error
-    _refuse_unknown(values, (*TEXTS, *TABLES), file)
+    _refuse_unknown(values, (*TEXTS, FOLDERS, *TABLES), file)
     return values
 
 
@@ -134,6 +142,16 @@ def _text(values: Mapping[str, object], key: str, default: str, file: Path | Non
     if not isinstance(value, str) or not value:
         raise BadSettings(f"{key} in {file} must be text, found {value!r}.", f'For example {key} = "{default}".')
     return value
+
+
+def _folders(value: object, file: Path | None, environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """A list in the file; in the variable, folders between the system's own separators (: or ;)."""
+    if (named := environ.get("INKWASH_EXTRA_MODELS_DIRS")) is not None:
+        value = [part for part in named.split(os.pathsep) if part]
+    if not isinstance(value, list) or not all(isinstance(part, str) and part for part in value):
+        message = f"{FOLDERS} in {file} must be a list of folders, found {value!r}."
+        raise BadSettings(message, f'For example {FOLDERS} = ["/data/ComfyUI"].')
+    return tuple(Path(part).expanduser() for part in value)
 
 
 def _limits(values: object, file: Path | None) -> Limits:

@@ -22,9 +22,11 @@ def cautions(spec: ModelSpec, request: GenerateRequest) -> list[str]:
 def _prediction(spec: ModelSpec) -> Iterator[str]:
     if spec.unsure:
         other, sidecar = "eps" if spec.prediction == "v" else "v", spec.path.with_suffix(".yaml").name
+        word = "epsilon" if other == "eps" else "v_prediction"
         yield (
-            f"{spec.name} does not say what it predicts; {spec.prediction} was assumed.  If pictures are noise, "
-            f"write into {sidecar} beside it: model: {{params: {{parameterization: {other}}}}}"
+            f"{spec.name} does not say what it predicts; {spec.prediction} was assumed.  If pictures are noise, draw "
+            f"with the prediction {word}; to keep that, write into {sidecar} beside it: "
+            f"model: {{params: {{parameterization: {other}}}}}"
         )
 
 

@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
+from weakref import WeakKeyDictionary
 
 import torch
 
 from inkwash.checkpoint import Catalog, Entry, HashCache, detect, short_hash
+from inkwash.checkpoint.spec import Prediction
 from inkwash.core import settings
-from inkwash.core.choices import PICTURE_UPSCALERS
+from inkwash.core.choices import PICTURE_UPSCALERS, prediction_named
 from inkwash.core.choices import choose as choose_name
 from inkwash.core.errors import InkwashError
 from inkwash.core.progress import Decoding, Drawn, Event, Loading, Progress, Started, Step
@@ -30,6 +32,11 @@ from inkwash.runtime.device import Compute, choose
 from inkwash.runtime.memory import available_memory, check_memory, memory_errors, weights_budget
 from inkwash.runtime.sharing import SharingCheck
 from inkwash.runtime.shelf import Shelf
+
+PREDICTION_OF: dict[str, Prediction] = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}
+
+Key = tuple[Path, Path | None, bool]
+"""What tells models in memory apart: file, separate VAE, whether the U-Net is the EMA copy."""
 
 
 class Engine:
@@ -51,14 +58,15 @@ class Engine:
         *,
         confined: bool = False,
     ) -> None:
-        folder = Path(models_dir) if models_dir is not None else settings.load().models_dir
-        self.catalog = Catalog([folder], HashCache(settings.cache_folder() / "hashes.json"), confined=confined)
-        self.library = Library.of(folder)
+        roots = settings.load().roots(models_dir)
+        self.catalog = Catalog(roots, HashCache(settings.cache_folder() / "hashes.json"), confined=confined)
+        self.library = Library.of(roots[0])
         self.compute: Compute = choose(device, dtype)
         self.sharing = SharingCheck()
         memory = memory or settings.load().memory
         budget = weights_budget(self.compute.device, memory.gigabytes)
-        self._models: Shelf[tuple[Path, Path | None], StableDiffusion] = Shelf(memory.models, budget)
+        self._models: Shelf[Key, StableDiffusion] = Shelf(memory.models, budget)
+        self._views: WeakKeyDictionary[StableDiffusion, dict[str, StableDiffusion]] = WeakKeyDictionary()
 
     def __enter__(self) -> Engine:
         return self
@@ -73,13 +81,14 @@ class Engine:
         self._models.clear()
 
     def model(
-        self, name: str | None = None, vae: str | None = None, progress: Progress | None = None
+        self, name: str | None = None, vae: str | None = None, progress: Progress | None = None, *, ema: bool = False
     ) -> StableDiffusion:
         """The model of that name, loaded now unless it is still in memory; those used longest ago make room for it.
 
-        Raises ModelNotFound (with near misses), DamagedFile, UnsupportedModel.
+        ema: with the U-Net's EMA copy.  Raises ModelNotFound (with near misses), DamagedFile, UnsupportedModel,
+        InvalidRequest if there is no EMA copy.
         """
-        key = self._key(name, vae)
+        key = self._key(name, vae, ema)
         model = self._models.get(key)
         if model is None:
             if progress:
@@ -87,7 +96,7 @@ class Engine:
             spec = detect(key[0])
             size = weights_size(spec, self.compute)
             self._models.make_room(size, available_memory(self.compute.device))
-            model = load(*key, self.compute, spec=spec)
+            model = load(*key[:2], self.compute, spec=spec, ema=ema)
             self._models.put(key, model, size)
         return model
 
@@ -154,7 +163,8 @@ class Engine:
         start = time.perf_counter()
         tell: Progress = progress or (lambda event: None)
         with memory_errors(request):
-            others, own = self.others(request, progress), self.model(request.model, request.vae, progress)
+            others = self.others(request, progress)
+            own = self._predicting(self.model(request.model, request.vae, progress, ema=request.ema), request)
             seen = _seen(request, view)
             others = {name: seen(other) for name, other in others.items()}
             job = plan(request, seen(own), self.library, others, self._second_pass_upscaler(request))
@@ -169,17 +179,27 @@ class Engine:
         warnings = warnings_of(job)
         return Work(job.request, batches, lambda values: _result(job, values, warnings, start), strict, warnings)
 
-    def holds(self, model: str | None, vae: str | None) -> bool:
+    def _predicting(self, model: StableDiffusion, request: GenerateRequest) -> StableDiffusion:
+        """The model, taken to predict what the request says: the same weights, and the same view for every request."""
+        if request.prediction is None:
+            return model
+        wanted = PREDICTION_OF[prediction_named(request.prediction)]
+        views = self._views.setdefault(model, {})
+        if wanted not in views:
+            views[wanted] = dataclasses.replace(model, spec=detect(model.spec.path, prediction=wanted))
+        return views[wanted]
+
+    def holds(self, model: str | None, vae: str | None, ema: bool = False) -> bool:
         """Whether this model is in memory, as far as is known without reading anything."""
         try:
-            return self._key(model, vae) in self._models
+            return self._key(model, vae, ema) in self._models
         except InkwashError:
             return True  # a name that means nothing changes nothing
 
-    def _key(self, name: str | None, vae: str | None) -> tuple[Path, Path | None]:
+    def _key(self, name: str | None, vae: str | None, ema: bool) -> Key:
         entry = self.catalog.find(name)
         separate = self.catalog.vae_of(entry, vae)
-        return entry.path, separate.path if separate else None
+        return entry.path, separate.path if separate else None, ema
 
     def _strict(self, request: GenerateRequest) -> bool:
         return self.compute.device.type == "cpu" if request.strict is None else request.strict
@@ -218,7 +238,7 @@ def _seen(request: GenerateRequest, view: View | None) -> View:
 
 def _models_of(request: GenerateRequest) -> tuple[object, ...]:
     """Requests that agree in this need the same models in memory."""
-    return request.model, request.vae, request.refiner, request.hires.model if request.hires else None
+    return request.model, request.vae, request.ema, request.refiner, request.hires.model if request.hires else None
 
 
 def counted(tell: Progress, first: int, total: int) -> Progress:

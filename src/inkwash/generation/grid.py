@@ -36,7 +36,7 @@ SEARCH = ("prompt s/r", "s/r", "prompt search/replace")
 PICTURES = ("init_image", "mask", "depth", "hires", "soft_inpainting", "sigmas", "styles")
 KINDS: dict[str, type] = {
     "width": int, "height": int, "eta": float, "sigma_min": float, "sigma_max": float, "rho": float,
-    "denoising_strength": float, "model": str, "vae": str, "refiner": str, "strict": bool,
+    "denoising_strength": float, "model": str, "vae": str, "refiner": str, "strict": bool, "prediction": str,
     "discard_penultimate_sigma": bool, "hires.model": str, "hires.sampler": str, "hires.schedule": str,
 }  # fmt: skip
 

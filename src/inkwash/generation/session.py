@@ -45,9 +45,9 @@ class Studio(Protocol):
 
     def work(self, request: GenerateRequest, progress: Progress | None, view: View | None) -> Work: ...
 
-    def model(self, name: str | None, vae: str | None, progress: Progress | None) -> StableDiffusion: ...
+    def model(self, name: str | None, vae: str | None, progress: Progress | None, *, ema: bool) -> StableDiffusion: ...
 
-    def holds(self, model: str | None, vae: str | None) -> bool: ...
+    def holds(self, model: str | None, vae: str | None, ema: bool) -> bool: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,9 +104,9 @@ class Session:
         """Requests under way."""
         return len(self._orders)
 
-    def fits(self, model: str | None, vae: str | None) -> bool:
+    def fits(self, model: str | None, vae: str | None, ema: bool = False) -> bool:
         """Whether a request for this model can join now: another model is loaded only when nobody draws."""
-        return not self._orders or self.engine.holds(model, vae)
+        return not self._orders or self.engine.holds(model, vae, ema)
 
     def add(self, request: GenerateRequest, progress: Progress | None = None) -> int:
         """Take in a request; loads its model if nobody draws.  Returns its ticket.
@@ -119,13 +119,15 @@ class Session:
         self, request: GenerateRequest, progress: Progress | None = None, view: View | None = None
     ) -> Work:  # fmt: skip
         """What ``add`` takes in; for who wants to change it on the way.  view: of the model, to draw with."""
-        self._make_ready(request.model, request.vae)
+        self._make_ready(request.model, request.vae, request.ema)
         return self.engine.work(request, progress, view)
 
-    def model(self, name: str | None, vae: str | None = None, progress: Progress | None = None) -> StableDiffusion:
+    def model(
+        self, name: str | None, vae: str | None = None, progress: Progress | None = None, *, ema: bool = False
+    ) -> StableDiffusion:
         """The model that runs may be made of, loaded if nobody draws."""
-        self._make_ready(name, vae)
-        return self.engine.model(name, vae, progress)
+        self._make_ready(name, vae, ema)
+        return self.engine.model(name, vae, progress, ema=ema)
 
     def take(self, work: Work) -> int:
         """Take in runs of the model in memory.  Returns the ticket."""
@@ -148,9 +150,9 @@ class Session:
                 ended += self._settle(strict, finished)
         return ended
 
-    def _make_ready(self, model: str | None, vae: str | None) -> None:
+    def _make_ready(self, model: str | None, vae: str | None, ema: bool) -> None:
         """Raises InkwashError if somebody draws with another model."""
-        if not self.fits(model, vae):
+        if not self.fits(model, vae, ema):
             raise InkwashError("Another model is being drawn with.", "Wait until the session is empty.")
         if not self._orders:
             self._loops = self._new_loops()  # what they remember belongs to the model that was

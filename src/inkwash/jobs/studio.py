@@ -49,7 +49,8 @@ class Studio:
         return len(self.session)
 
     def fits(self, lease: Lease) -> bool:
-        return self.session.fits(lease.request.get("model"), lease.request.get("vae"))
+        asked = lease.request
+        return self.session.fits(asked.get("model"), asked.get("vae"), bool(asked.get("ema")))
 
     def add(self, lease: Lease, stopped: Callable[[], bool]) -> int:
         teller = Teller(lease, self.bench, self.glimpse, stopped, self.format)
@@ -60,7 +61,7 @@ class Studio:
             if request.strict is None:
                 request = dataclasses.replace(request, strict=self.strict)
             work = _unkept(self.session.work(request, teller))
-        model = self.session.model(work.request.model, work.request.vae)
+        model = self.session.model(work.request.model, work.request.vae, ema=work.request.ema)
         teller.preview, self._model = self.previews.of(model).preview, model.spec.name
         ticket = self.session.take(work)
         self._tellers[ticket] = teller

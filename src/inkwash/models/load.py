@@ -33,12 +33,14 @@ def load(
     compute: Compute,
     purpose: Purpose = "draw",
     spec: ModelSpec | None = None,
+    *,
+    ema: bool = False,
 ) -> StableDiffusion:
     """Read a checkpoint file or diffusers folder.
 
     vae_path: a VAE file that takes the place of the checkpoint's own.  purpose: "draw" may pack the weights for speed;
-    "train" keeps plain modules.  spec: what ``detect`` said of the file, if it was asked.  Raises DamagedFile or
-    UnsupportedModel, naming what is missing or misshapen.
+    "train" keeps plain modules.  spec: what ``detect`` said of the file, if it was asked.  ema: the U-Net's EMA copy.
+    Raises DamagedFile or UnsupportedModel, naming what is missing or misshapen; InvalidRequest without EMA weights.
     """
     spec = spec or detect(path)
     attend = attention_for(compute.device)
@@ -49,7 +51,7 @@ def load(
     networks = nn.ModuleDict({**dict(zip(components, texts, strict=True)), "unet": unet, "vae": vae})
     for_vae = dataclasses.replace(compute, dtype=vae_dtype(spec, compute.dtype))
     with open_source(path) as source:
-        for name, weight in model_weights(source, spec):
+        for name, weight in model_weights(source, spec, ema=ema):
             if not name.startswith("vae."):
                 put(networks, name, weight, compute)
             elif vae_path is None:

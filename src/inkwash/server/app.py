@@ -36,7 +36,7 @@ def open_context(settings: Settings, service: ServiceProtocol, *, attempts: Atte
     return Context(
         settings=settings,
         service=service,
-        catalog=Catalog([settings.models_dir], HashCache(configuration.cache_folder() / "hashes.json"), confined=True),
+        catalog=Catalog(settings.roots(), HashCache(configuration.cache_folder() / "hashes.json"), confined=True),
         accounts=Accounts(serving.passwords, secret_of(settings.data_dir) if serving.passwords else b""),
         options=Options(settings.data_dir / "options.json"),
         preferences=Preferences(settings.data_dir / "preferences.json"),

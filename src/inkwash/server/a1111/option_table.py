@@ -12,6 +12,8 @@ from typing import Any
 ACTING: dict[str, str] = {
     "sd_model_checkpoint": "model",
     "sd_vae": "vae",
+    "inkwash_prediction": "prediction",
+    "inkwash_ema": "ema",
     "CLIP_stop_at_last_layers": "clip_skip",
     "emphasis": "emphasis",
     "randn_source": "noise_source",
@@ -40,6 +42,8 @@ EDITING: dict[str, str] = {
 OPTIONS: dict[str, Any] = {
     "sd_model_checkpoint": None,  # the catalog's first until one is chosen
     "sd_vae": "Automatic",
+    "inkwash_prediction": None,  # not A1111's, which has a .yaml beside the file for this
+    "inkwash_ema": False,
     "CLIP_stop_at_last_layers": 1,
     "emphasis": "Original",
     "randn_source": "CPU",
