@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from inkwash.core.errors import Cancelled, InkwashError, InvalidRequest, OutOfMemory
+from inkwash.core.errors import Cancelled, Enough, InkwashError, InvalidRequest, OutOfMemory
+from inkwash.core.limits import Limits
 from inkwash.core.progress import Drawn, Event, Step
-from inkwash.core.request import GenerateRequest
+from inkwash.core.request import GenerateRequest, HiresPass
 from inkwash.generation.engine import Engine
 from inkwash.generation.session import Ended, Session
 
@@ -121,3 +122,35 @@ def test_seats_go_to_whoever_has_fewest(engine: Engine) -> None:
     assert told == [("large", 0), ("large", 1), ("small", 0)]
     finish(session)
     assert sorted(told) == [("large", 0), ("large", 1), ("large", 2), ("large", 3), ("small", 0)]
+
+
+@pytest.mark.parametrize("hires", [None, HiresPass(scale=1.5, steps=3)])
+def test_enough_is_enough(engine: Engine, hires: HiresPass | None) -> None:
+    """Ended at a step, a picture is what the model saw in it then; its neighbours are drawn on."""
+    request = dataclasses.replace(BASE, seed=5, batch_count=2, hires=hires)
+    whole = engine.generate(request)
+    seen: list[Image.Image] = []
+    drawn: list[Drawn] = []
+
+    def tell(event: Event) -> None:
+        if isinstance(event, Drawn):
+            drawn.append(event)
+        if isinstance(event, Step) and (event.image, event.step) == (0, 2):
+            seen.append(event.preview())
+            raise Enough()
+
+    session = Session(engine)
+    ticket = session.add(request, tell)
+    result = finish(session)[ticket]
+    assert drawn[0].picture.tobytes() == seen[0].tobytes()
+    assert drawn[0].infotext == f"{whole.infotexts[0]}, Ended at step: 2"
+    assert [event.ended_at for event in drawn] == [2, None]
+    assert drawn[1].picture.tobytes() == whole.images[1].tobytes()
+    assert result.result().infotexts[1] == whole.infotexts[1]
+
+
+def test_a_size_left_open_is_held_against_the_limits(models_dir: Path) -> None:
+    small = Engine(models_dir=models_dir, device="cpu", dtype="float32", limits=Limits(side=600))
+    request = dataclasses.replace(BASE, width=None, height=None, hires=HiresPass(scale=2))
+    with pytest.raises(InvalidRequest, match="at most 600"):
+        small.work(request)

@@ -12,7 +12,7 @@ from inkwash.core import files
 from inkwash.core.images import read_metadata
 from inkwash.jobs.drawing import Drawing
 from inkwash.jobs.inbox import Inbox
-from inkwash.jobs.protocol import Glimpse, Job, State
+from inkwash.jobs.protocol import Glimpse, Job, Saving, State
 
 
 @dataclass
@@ -183,3 +183,49 @@ def test_a_store_that_cannot_write_stops_nobody(workshop: Workshop, monkeypatch:
     workshop.finish()
     assert {workshop.state(job), workshop.state(other)} == {"done"}
     assert len(workshop.room.files) == 2
+
+
+def test_a_skip_ends_the_batch_at_work_and_the_next_is_drawn(workshop: Workshop) -> None:
+    job, other = workshop.submit(batch_count=3), workshop.submit(seed=9)
+    workshop.turn(2)
+    workshop.inbox.order({"order": "skip", "job": job.id})
+    workshop.finish()
+    items = workshop.room.store.get(job.id).items
+    assert [item.facts.get("ended_at") for item in items] == [3, None, None]
+    assert [item.facts.get("ended_at") for item in workshop.room.store.get(other.id).items] == [None]
+
+
+def test_an_interrupt_keeps_the_picture_as_it_stands_and_begins_no_more(workshop: Workshop) -> None:
+    job = workshop.submit(batch_count=3)
+    workshop.turn(7)
+    workshop.room.store.interrupt(job.id)
+    workshop.inbox.order({"order": "interrupt", "job": job.id})
+    workshop.finish()
+    done = workshop.room.store.get(job.id)
+    assert (done.state, done.interrupted) == ("done", True)
+    assert [item.facts.get("ended_at") for item in done.items] == [None, 3]
+    again = workshop.submit()
+    workshop.finish()
+    assert workshop.room.store.get(again.id).items[0].facts.get("ended_at") is None
+
+
+def test_models_are_let_go_when_nobody_draws(workshop: Workshop) -> None:
+    workshop.submit()
+    workshop.turn()
+    workshop.inbox.order({"order": "unload"})
+    workshop.turn()
+    assert workshop.easel.model == ""
+    workshop.finish()
+    workshop.turn()
+    assert workshop.easel.model == "unloaded"
+
+
+def test_pictures_are_written_as_the_job_was_begun(workshop: Workshop) -> None:
+    first = workshop.submit()
+    workshop.turn()
+    workshop.room.store.results.saving = Saving("[seed]-of-[prompt]", "webp", 50)
+    second = workshop.submit("a dog")
+    workshop.finish()
+    (old,), (new,) = (workshop.room.store.get(job.id).items for job in (first, second))
+    assert (old.media, new.media) == ("image/png", "image/webp")
+    assert new.path.endswith("3-of-a dog.webp")

@@ -19,12 +19,13 @@ from typing import Any
 from PIL import Image
 
 from inkwash.core import infotext
-from inkwash.core.errors import InkwashError, OutOfMemory
+from inkwash.core.errors import Enough, InkwashError, OutOfMemory
 from inkwash.core.progress import Decoding, Drawn, Started, Step
 from inkwash.core.request import GenerateRequest
 from inkwash.jobs.bench import RemoteBench
 from inkwash.jobs.protocol import Bench, Glimpse, Lease
-from inkwash.jobs.telling import Format, Teller
+from inkwash.jobs.inbox import Will
+from inkwash.jobs.telling import Teller
 from inkwash.jobs.worker import work
 
 
@@ -86,13 +87,22 @@ class Picturing:
         self.step += 1
         if self.step <= steps:
             image = picture_of(self.request, self.picture)
-            self.teller(Step(self.picture, self.pictures, self.step, steps, 1.0, None, None, lambda: image))  # type: ignore[arg-type]
+            try:
+                self.teller(Step(self.picture, self.pictures, self.step, steps, 1.0, None, None, lambda: image))  # type: ignore[arg-type]
+            except Enough:
+                return self.put_away(ended_at=self.step)
             return False
+        return self.put_away()
+
+    def put_away(self, ended_at: int | None = None) -> bool:
+        """Bring the picture; whether it was the last one wanted."""
         self.teller(Decoding(self.picture, self.pictures))
         seed = int(self.request.get("seed", 0)) + self.picture
         image, text = picture_of(self.request, self.picture), text_of(self.request, self.picture)
-        self.teller(Drawn(self.picture, self.pictures, image, text, seed))
+        self.teller(Drawn(self.picture, self.pictures, image, text, seed, ended_at))
         self.picture, self.step = self.picture + 1, 0
+        while self.picture < self.pictures and not self.teller.wanted(self.picture):
+            self.picture += 1
         return self.picture == self.pictures
 
 
@@ -109,7 +119,6 @@ class FakeEasel:
 
     bench: Bench
     glimpse: Callable[[Glimpse], None]
-    format: Format = field(default_factory=lambda: Format("png", 90))
     jobs: dict[int, Picturing] = field(default_factory=dict)
     begun: int = 0
     model: str = ""
@@ -120,12 +129,12 @@ class FakeEasel:
     def fits(self, lease: Lease) -> bool:
         return not self.jobs or (lease.request.get("model") or "") == self.model
 
-    def add(self, lease: Lease, stopped: Callable[[], bool]) -> int:
+    def add(self, lease: Lease, will: Will) -> int:
         if lease.request.get("model") == "missing":
             raise InkwashError("There is no model 'missing'.", "Choose another.")
         self.begun += 1
         self.model = lease.request.get("model") or ""
-        teller = Teller(lease, self.bench, self.glimpse, stopped, self.format)
+        teller = Teller(lease, self.bench, self.glimpse, will)
         teller.preview = lambda step, seconds: step.preview()
         self.jobs[self.begun] = Picturing(lease, teller)
         return self.begun
@@ -150,6 +159,9 @@ class FakeEasel:
     def load(self, model: str | None) -> None:
         self.model = model or ""
 
+    def unload(self) -> None:
+        self.model = "unloaded"
+
     def clear(self) -> None:
         pass
 
@@ -158,7 +170,7 @@ class FakeEasel:
 
 
 def make(bench: RemoteBench, setup: dict[str, Any]) -> FakeEasel:
-    return FakeEasel(bench, bench.glimpse, Format(setup["format"], setup["quality"]))
+    return FakeEasel(bench, bench.glimpse)
 
 
 if __name__ == "__main__":

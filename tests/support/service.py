@@ -15,7 +15,7 @@ from inkwash.jobs.database import Database
 from inkwash.jobs.gallery import Gallery
 from inkwash.jobs.live import Board
 from inkwash.jobs.log import Log
-from inkwash.jobs.protocol import Glimpse, Lease, StaleLease, State
+from inkwash.jobs.protocol import Glimpse, Lease, Saving, StaleLease, State
 from inkwash.jobs.serving import LogLine, System, WorkerState
 from inkwash.jobs.shelf import Shelf
 from inkwash.jobs.store import Store
@@ -32,10 +32,11 @@ class PaintingService:
         self.blobs = Blobs.of(data_dir)
         self.database = Database(data_dir / "jobs.sqlite")
         self.live = Board()
-        self.desk = Store(self.database, shelf, queue=queue, told=self._told)
+        self.desk = Store(self.database, shelf, queue=queue, told=self._told, asked=self._asked)
         self.pictures = Gallery(self.database, shelf)
         self.lines = Log()
         self.loaded: list[str | None] = []
+        self.wishes: list[tuple[str, str]] = []  # "skip" or "interrupt", job
         self.up = True
         self.let_go = threading.Event()
         self.let_go.set()
@@ -74,6 +75,15 @@ class PaintingService:
 
     def load(self, model: str | None) -> None:
         self.loaded.append(model)
+
+    def unload(self) -> None:
+        self.loaded.append("nothing")
+
+    def save_as(self, saving: Saving) -> None:
+        self.desk.results.saving = saving
+
+    def _asked(self, wish: str, job: str) -> None:
+        self.wishes.append((wish, job))
 
     def _told(self, job: str, user: str, state: State) -> None:
         self.live.changed(job, user, state)
@@ -115,7 +125,11 @@ class PaintingService:
             assert infotext.parse(text)["Seed"] == str(seed)
             flat = Image.new("RGB", (min(width, self.side), min(height, self.side)), (seed % 256, index % 256, 128))
             facts = {"seed": seed, "subseed": request.subseed, "infotext": text, "index": index}
-            self.desk.keep(lease, str(index), "image/png", images.encode(flat, text), facts)
+            facts |= {"ended_at": 1} if self.wishes else {}
+            self.desk.keep(lease, str(index), f"image/{lease.format}", images.encode(flat, text, lease.format), facts)
+            if ("interrupt", lease.job) in self.wishes:
+                break
+            self.wishes.clear()
         self.desk.finish(lease, ["painted flat"])
 
     def _glimpse(self, lease: Lease, index: int, count: int, steps: int) -> None:

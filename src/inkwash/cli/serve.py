@@ -106,6 +106,8 @@ def _setup(here: Settings, device: str | None, dtype: str | None, strict: bool |
         quality=kept.value("quality", QUALITY),
         queue=here.server.queue,
         per_user=here.server.per_user or None,
+        retention=here.server.retention_hours,
+        limits=here.limits,
         device=device,
         dtype=dtype,
         strict=strict,

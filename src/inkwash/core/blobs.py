@@ -1,7 +1,12 @@
-"""The pictures that requests start from: kept once under the hash of their pixels, so that a queued job finds them."""
+"""The pictures that requests start from: kept once under the hash of their pixels, so that a queued job finds them.
+
+A file's time is that of its last use.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +30,7 @@ class Blobs:
 
     def keep(self, image: Image.Image) -> str:
         """The hash it is found by, which a drawn picture's text names too.  Raises CannotWrite."""
-        return sources.keep(image, self.folder).stem
+        return _used(sources.keep(image, self.folder)).stem
 
     def has(self, digest: str) -> bool:
         return self._path(digest).is_file()
@@ -34,7 +39,20 @@ class Blobs:
         """digest: checked by ``core.wire``.  Raises InvalidRequest if there is no such picture."""
         if not self.has(digest):
             raise InvalidRequest(f"No picture {digest[:12]}... is kept here.", "Send the picture itself, in base64.")
-        return images.load(self._path(digest))
+        return images.load(_used(self._path(digest)))
+
+    def unused_since(self, moment: float) -> list[Path]:
+        """Files, uploads of other kinds among them, that nobody asked for after ``moment``, in seconds since 1970."""
+        if not self.folder.is_dir():
+            return []
+        return [path for path in self.folder.iterdir() if path.is_file() and path.stat().st_mtime < moment]
 
     def _path(self, digest: str) -> Path:
         return self.folder / f"{digest}.png"
+
+
+def _used(path: Path) -> Path:
+    """The path, its file marked as used now."""
+    with contextlib.suppress(OSError):  # of a file that was just taken away; whoever opens it will say so
+        os.utime(path)
+    return path

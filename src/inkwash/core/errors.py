@@ -44,6 +44,15 @@ class OutOfMemory(InkwashError):
     """The machine has too little memory for this request."""
 
 
+class Enough(InkwashError):
+    """The person is content with the picture as it stands.  Raised by a progress callback at a ``Step``, it ends that
+    picture alone: what the model sees in it by then is decoded and told as ``Drawn``.
+    """
+
+    def __init__(self, message: str = "Ended early.", remedy: str = "") -> None:
+        super().__init__(message, remedy)
+
+
 class Cancelled(InkwashError):
     """The person asked to stop.  Raise it from a progress callback to cancel within one step."""
 

@@ -55,19 +55,26 @@ class Decoding:
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """A picture is finished, before its neighbours perhaps; what is saved now survives a cancel."""
+    """A picture is finished, before its neighbours perhaps; what is saved now survives a cancel.
+
+    ended_at: the step at which ``Enough`` ended it; None: it was drawn to its end.
+    """
 
     image: int
     images: int
     picture: Image
     infotext: str
     seed: int
+    ended_at: int | None = None
 
 
 Event = Loading | Started | Step | Decoding | Drawn
 
 
 class Progress(Protocol):
-    """Called with each event, in order, in the thread that draws.  Raise ``Cancelled`` to stop within one step."""
+    """Called with each event, in order, in the thread that draws.
+
+    Raise ``Cancelled`` to stop within one step, or ``Enough`` at a ``Step`` to have that picture as it stands.
+    """
 
     def __call__(self, event: Event, /) -> None: ...

@@ -12,6 +12,8 @@ PORTS = range(1, 65536)
 class ServerTable:
     """queue: jobs that may wait, in all; per_user: of one user, 0 for no bound of their own.  body_mb: of one request.
 
+    retention_hours: how long stays what nobody keeps: pictures drawn over A1111's API without save_images that were not
+    fetched, and sources of pictures that no job and no picture of the gallery needs.
     pictures: in one request.  passwords: "user:password,user2:password2"; "" lets everybody in.  allowed_hosts: names
     by which the service may be called beside localhost, as behind a proxy.
     """
@@ -21,6 +23,7 @@ class ServerTable:
     queue: int = 256
     per_user: int = 0
     pictures: int = 256
+    retention_hours: int = 24
     body_mb: int = 64
     allow_image_urls: bool = False
     passwords: str = ""

@@ -12,6 +12,7 @@ from types import TracebackType
 from weakref import WeakKeyDictionary
 
 import torch
+from torch import Tensor
 
 from inkwash.checkpoint import Catalog, Entry, HashCache, detect, short_hash
 from inkwash.checkpoint.spec import Prediction
@@ -19,9 +20,11 @@ from inkwash.core import settings
 from inkwash.core.choices import PICTURE_UPSCALERS, prediction_named
 from inkwash.core.choices import choose as choose_name
 from inkwash.core.errors import InkwashError
+from inkwash.core.limits import Limits
 from inkwash.core.progress import Decoding, Drawn, Event, Loading, Progress, Started, Step
 from inkwash.core.request import GenerateRequest, Result
 from inkwash.generation.job import Finish, Job, Origin, draw, infotext_of, memory_of, plan, started, warnings_of
+from inkwash.generation.latents import enlarged
 from inkwash.generation.session import SIDE_BY_SIDE, Session, View, Work
 from inkwash.generation.wording import Library
 from inkwash.imaging.upscale import Resampling, Upscaler
@@ -45,6 +48,7 @@ class Engine:
     models_dir: an A1111 or ComfyUI folder, its ``models`` folder, or a folder of files; None: the settings' own.
     device: "cpu", "cuda", "cuda:1", "mps"; dtype: "float32", "bfloat16", "float16".  None: the best there is.
     memory: how many models stay ready, in how many GB; None: as the settings say.
+    limits: what a request may ask for at most, once its size is decided; None: the settings' own.
     confined: models are found in the folder only, never by a path outside it, as a server wants it.
     Not safe for two threads at once: one engine, one thread (``Loop`` is how requests run side by side).
     """
@@ -56,6 +60,7 @@ class Engine:
         dtype: str | None = None,
         memory: settings.Memory | None = None,
         *,
+        limits: Limits | None = None,
         confined: bool = False,
     ) -> None:
         roots = settings.load().roots(models_dir)
@@ -63,6 +68,7 @@ class Engine:
         self.library = Library.of(roots[0])
         self.compute: Compute = choose(device, dtype)
         self.sharing = SharingCheck()
+        self.limits = limits or settings.load().limits
         memory = memory or settings.load().memory
         budget = weights_budget(self.compute.device, memory.gigabytes)
         self._models: Shelf[Key, StableDiffusion] = Shelf(memory.models, budget)
@@ -167,7 +173,7 @@ class Engine:
             own = self._predicting(self.model(request.model, request.vae, progress, ema=request.ema), request)
             seen = _seen(request, view)
             others = {name: seen(other) for name, other in others.items()}
-            job = plan(request, seen(own), self.library, others, self._second_pass_upscaler(request))
+            job = plan(request, seen(own), self.library, others, self._second_pass_upscaler(request), self.limits)
             strict = self._strict(job.request)
             check_memory(job.request, memory_of(job, strict), self.compute.device)
             tell(started(job))
@@ -260,13 +266,19 @@ def _short(entry: Entry) -> str | None:
     return short_hash(entry.sha256) if entry.sha256 else None
 
 
+def _of_one_size(latents: list[Tensor]) -> list[Tensor]:
+    """Those of a picture that was ended in its first pass are enlarged to their neighbours'."""
+    size = max((one.shape[1], one.shape[2]) for one in latents)
+    return [one if one.shape[1:] == size else enlarged(one, size, "Latent") for one in latents]
+
+
 def _result(job: Job, finished: list[Finish], warnings: list[str], start: float) -> Result:
     return Result(
         images=[finish.image for finish in finished],
         infotexts=[finish.infotext for finish in finished],
         seeds=[picture.seed for picture in job.pictures],
         subseeds=[picture.subseed for picture in job.pictures],
-        latents=torch.stack([finish.latents for finish in finished]),
+        latents=torch.stack(_of_one_size([finish.latents for finish in finished])),
         request=job.request,
         seconds=time.perf_counter() - start,
         warnings=warnings,

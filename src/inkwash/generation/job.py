@@ -13,7 +13,8 @@ from torch import Tensor
 
 from inkwash import __version__
 from inkwash.core import infotext
-from inkwash.core.errors import InkwashError, InvalidRequest
+from inkwash.core.errors import Enough, InkwashError, InvalidRequest
+from inkwash.core.limits import Limits
 from inkwash.core.progress import Decoding, Drawn, Progress, Started, Step
 from inkwash.core.request import GenerateRequest, HiresPass
 from inkwash.core.resizing import Size
@@ -89,6 +90,16 @@ class Job:
             yield self.pictures[first : first + size]
 
 
+class EndedEarly(Exception):
+    """Leaves a picture's run with what was seen in it last.  denoised: (4, h, w), of that pass's model and size."""
+
+    def __init__(self, model: StableDiffusion, denoised: Tensor, step: int) -> None:
+        super().__init__(step)
+        self.model = model
+        self.denoised = denoised
+        self.step = step
+
+
 @dataclass(frozen=True, eq=False)
 class Finish:
     """What one picture's run returns."""
@@ -104,14 +115,15 @@ def plan(
     library: Library,
     others: Mapping[str, StableDiffusion] | None = None,
     upscaler: Upscaler | None = None,
+    limits: Limits | None = None,
 ) -> Job:
     """Decide everything before anything is drawn.  others: hires and refiner models, by name.
 
-    upscaler: of pictures, where the hires pass names one.
+    upscaler: of pictures, where the hires pass names one.  limits: of what may be asked for.
 
     Raises InvalidRequest.
     """
-    settled = settle(request, model.spec.native_size)
+    settled = settle(request, model.spec.native_size, limits)
     varied = settled.subseed_strength > 0  # then the seed stands still and the subseed counts
     pictures = tuple(
         Picture(
@@ -219,33 +231,45 @@ def warnings_of(job: Job) -> list[str]:
 
 
 def draw(job: Job, picture: Picture, text: str, tell: Progress) -> Run[Finish]:
-    """The whole of one picture, from its prompt to its pixels.  text: its infotext."""
-    images, canvas = len(job.pictures), job.canvas
-    source = source_of(canvas, job.request) if canvas else None
-    drawing = yield from first_pass(job, picture, source, tell)
-    latents = drawing.latents
-    if job.enlarging is not None:
-        original = yield from enlarge(job.model, latents, job.enlarging)
-        latents = yield from second_pass(
-            job.enlarging,
-            original,
-            wishes_of(job, picture.hires_wording or picture.wording),
-            source,
-            noise_of(job, picture, job.enlarging.size),
-            _watch(job, picture, tell, job.enlarging.model, job.enlarging.sampling, job.steps[0]),
-            job.refiner,
-        )
-    if not bool(torch.isfinite(latents).all()):
+    """The whole of one picture, from its prompt to its pixels.  text: its infotext.
+
+    Ended early, it is decoded as the model sees it by then, at the size of the pass under way, and its text says so.
+    """
+    try:
+        drawing, model, step = (yield from passes(job, picture, tell)), job.last_model, None
+    except EndedEarly as early:
+        drawing, model, step = Drawing(early.denoised), early.model, early.step
+        text = f"{text}, Ended at step: {step}"
+    if not bool(torch.isfinite(drawing.latents).all()):
         raise InkwashError(
             f"Picture {picture.index + 1} turned into numbers that are not finite (NaN) and cannot be shown.",
             "Use float32 (--dtype float32), a lower CFG scale or another sampler; if it stays, the file is damaged.",
         )
-    tell(Decoding(picture.index, images))
-    image = as_image((yield Decode(job.last_model, latents)))
-    if canvas is not None:
-        image = canvas.finish(image, None if drawing.moved is None else as_image(drawing.moved.cpu()))
-    tell(Drawn(picture.index, images, image, text, picture.seed))
-    return Finish(latents.cpu(), image, text)
+    tell(Decoding(picture.index, len(job.pictures)))
+    image = as_image((yield Decode(model, drawing.latents)))
+    if job.canvas is not None:
+        image = job.canvas.finish(image, None if drawing.moved is None else as_image(drawing.moved.cpu()))
+    tell(Drawn(picture.index, len(job.pictures), image, text, picture.seed, step))
+    return Finish(drawing.latents.cpu(), image, text)
+
+
+def passes(job: Job, picture: Picture, tell: Progress) -> Run[Drawing]:
+    """The first pass, and the second where there is one.  Raises EndedEarly."""
+    source = source_of(job.canvas, job.request) if job.canvas else None
+    drawing = yield from first_pass(job, picture, source, tell)
+    if job.enlarging is None:
+        return drawing
+    original = yield from enlarge(job.model, drawing.latents, job.enlarging)
+    latents = yield from second_pass(
+        job.enlarging,
+        original,
+        wishes_of(job, picture.hires_wording or picture.wording),
+        source,
+        noise_of(job, picture, job.enlarging.size),
+        _watch(job, picture, tell, job.enlarging.model, job.enlarging.sampling, job.steps[0]),
+        job.refiner,
+    )
+    return dataclasses.replace(drawing, latents=latents)
 
 
 def first_pass(job: Job, picture: Picture, source: Source | None, tell: Progress) -> Run[Drawing]:
@@ -298,7 +322,7 @@ def _watch(
 ) -> Watch:
     """Turn U-Net calls into steps: a second-order sampler makes two calls a step, only the first is told.
 
-    before: steps that were drawn by the first pass.
+    before: steps that were drawn by the first pass.  Raises EndedEarly where the callback has Enough.
     """
     steps = len(sampling.sigmas) - 1
     calls_a_step = sampling.calls // max(steps, 1)
@@ -307,17 +331,10 @@ def _watch(
         if call % calls_a_step:
             return
         step = before + min(call // calls_a_step + 1, steps)
-        tell(
-            Step(
-                picture.index,
-                len(job.pictures),
-                step,
-                sum(job.steps),
-                sigma,
-                x,
-                denoised,
-                lambda: as_image(model.decode(denoised)),
-            )
-        )
+        seen = lambda: as_image(model.decode(denoised))  # noqa: E731
+        try:
+            tell(Step(picture.index, len(job.pictures), step, sum(job.steps), sigma, x, denoised, seen))
+        except Enough as enough:
+            raise EndedEarly(model, denoised, step) from enough
 
     return watch

@@ -69,7 +69,8 @@ class Loop:
         self._texts: OrderedDict[tuple[Any, ...], Encoded] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._seats)
+        """Runs at work, and those that have ended and were not told of yet."""
+        return len(self._seats) + len(self._finished)
 
     def add(self, run: Run[Any]) -> int:
         """Take in a run; it joins at the next step.  Returns its ticket."""

@@ -129,6 +129,10 @@ class Session:
         self._make_ready(name, vae, ema)
         return self.engine.model(name, vae, progress, ema=ema)
 
+    def forget(self) -> None:
+        """Let go of what is remembered of models, texts among it; nobody may be drawing."""
+        self._loops = self._new_loops()
+
     def take(self, work: Work) -> int:
         """Take in runs of the model in memory.  Returns the ticket."""
         order = _Order(next(self._tickets), work)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from inkwash.core.errors import Cancelled, InkwashError, OutOfMemory
-from inkwash.jobs.inbox import Inbox
+from inkwash.jobs.inbox import Inbox, Will
 from inkwash.jobs.protocol import Bench, Lease, StaleLease
 from inkwash.jobs.wire import Gone
 
@@ -42,7 +42,7 @@ class Easel(Protocol):
 
     def fits(self, lease: Lease) -> bool: ...
 
-    def add(self, lease: Lease, stopped: Callable[[], bool]) -> int:
+    def add(self, lease: Lease, will: Will) -> int:
         """Raises InkwashError for what cannot be drawn."""
         ...
 
@@ -51,6 +51,10 @@ class Easel(Protocol):
     def step(self) -> Sequence[Ended]: ...
 
     def load(self, model: str | None) -> None: ...
+
+    def unload(self) -> None:
+        """Let go of every model; nothing is being drawn."""
+        ...
 
     def clear(self) -> None:
         """After memory ran out: give back what can be."""
@@ -121,12 +125,12 @@ class Drawing:
                 self._forget(ticket)
 
     def _load(self) -> None:
-        """A model somebody wishes for, when nobody is disturbed by it."""
+        """A model somebody wishes for, or none at all, when nobody is disturbed by it."""
         if self._jobs or self._held:
             return
-        for model in self.inbox.to_load():
+        for wish in self.inbox.wishes():
             try:
-                self.easel.load(model)
+                self.easel.load(wish.model) if wish.kind == "load" else self.easel.unload()
             except InkwashError as error:
                 logger.warning("%s", error)
 
@@ -167,7 +171,7 @@ class Drawing:
         self._jobs[-1] = lease  # the heart beats for it while its model is loaded
         self._note()
         try:
-            ticket = self.easel.add(lease, lambda: self.inbox.cancelled(lease.job))
+            ticket = self.easel.add(lease, Will(self.inbox, lease.job))
         except Exception as error:
             self._forget(-1)
             self._failed(lease, error)

@@ -4,11 +4,40 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 GRACE = 20.0
 """Seconds a worker takes to finish what it draws when it is told to stop without being told how long."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is wished of a worker's models: one loaded, or all of them out of memory."""
+
+    kind: Literal["load", "unload"]
+    model: str | None = None
+
+
+@dataclass(frozen=True)
+class Will:
+    """What people want of one job by now; read anew at every look."""
+
+    inbox: Inbox
+    job: str
+
+    def cancelled(self) -> bool:
+        return self.inbox.cancelled(self.job)
+
+    def interrupted(self) -> bool:
+        """No batch is to be begun any more, and those at work end as they stand."""
+        return self.job in self.inbox.interrupted
+
+    def skips(self) -> int:
+        """How often the batch at work was to be ended."""
+        return self.inbox.skips[self.job]
 
 
 class Inbox:
@@ -19,17 +48,25 @@ class Inbox:
         self.deadline: float | None = None  # draining: no new job; what is unfinished then is handed back
         self._news = threading.Event()
         self._lock = threading.Lock()
+        self.interrupted: set[str] = set()
+        self.skips: Counter[str] = Counter()
         self._cancelled: set[str] = set()
-        self._load: list[str | None] = []
+        self._wishes: list[Wish] = []
 
     def order(self, order: Mapping[str, Any]) -> None:
-        """One of wake, cancel (job), load (model), drain (grace)."""
+        """One of wake, cancel (job), interrupt (job), skip (job), load (model), unload, drain (grace)."""
         with self._lock:
             match order["order"]:
                 case "cancel":
                     self._cancelled.add(order["job"])
+                case "interrupt":
+                    self.interrupted.add(order["job"])
+                case "skip":
+                    self.skips[order["job"]] += 1
                 case "load":
-                    self._load = [order["model"]]
+                    self._wishes = [Wish("load", order["model"])]
+                case "unload":
+                    self._wishes = [Wish("unload")]
                 case "drain":
                     self.deadline = self.clock() + float(order.get("grace", GRACE))
         self._news.set()
@@ -47,17 +84,21 @@ class Inbox:
         """The job has left the worker."""
         with self._lock:
             self._cancelled.discard(job)
+            self.interrupted.discard(job)
+            del self.skips[job]
 
     def forget_all(self) -> None:
         """The worker has no job; what is cancelled from now on is what it claims from now on."""
         with self._lock:
             self._cancelled.clear()
+            self.interrupted.clear()
+            self.skips.clear()
 
-    def to_load(self) -> list[str | None]:
-        """The model somebody wishes loaded, if there is a wish; it is gone then."""
+    def wishes(self) -> list[Wish]:
+        """What somebody wishes of the models, if there is a wish; it is gone then."""
         with self._lock:
-            load, self._load = self._load, []
-        return load
+            wishes, self._wishes = self._wishes, []
+        return wishes
 
     @property
     def expired(self) -> bool:

@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
+from inkwash.core.choices import QUALITY
 from inkwash.core.errors import InkwashError
+from inkwash.core.naming import DEFAULT as PATTERN
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 Kind = Literal["generate", "explain"]
@@ -36,12 +38,23 @@ class StaleLease(InkwashError):
     """The lease ran out, or the job was cancelled: whatever the worker still brings is refused."""
 
 
+@dataclass(frozen=True)
+class Saving:
+    """How pictures are named and written, from the next that is begun on."""
+
+    pattern: str = PATTERN
+    format: str = "png"
+    quality: int = QUALITY
+
+
 @dataclass(frozen=True, kw_only=True)
 class NewJob:
     """What a client hands in.  request: JSON of the kind's own shape (``core.wire``).
 
     user: whose turn it is and who may see it.  key: the same key from the same user is the same job, handed in once.
     priority: larger goes first.  origin: "page", "a1111", "openai", "cli", ... for people's eyes.
+    keep: whether its pictures go to the gallery; those of other jobs are there for whoever asked, and leave after a
+    while.
     """
 
     kind: Kind
@@ -50,6 +63,7 @@ class NewJob:
     priority: int = 0
     key: str | None = None
     origin: str = ""
+    keep: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +78,7 @@ class Item:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A job as it stands.  position: jobs that go before it, None unless queued."""
+    """A job as it stands.  position: jobs that go before it, None unless queued.  interrupted: ended early by wish."""
 
     id: str
     kind: Kind
@@ -82,11 +96,16 @@ class Job:
     remedy: str | None = None
     items: Sequence[Item] = ()
     warnings: Sequence[str] = ()
+    keep: bool = True
+    interrupted: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lease:
-    """A worker's right to one job.  token: grows with every lease of the job; an older one is refused (fencing)."""
+    """A worker's right to one job.  token: grows with every lease of the job; an older one is refused (fencing).
+
+    format, quality: how its pictures are written.
+    """
 
     job: str
     token: int
@@ -94,6 +113,8 @@ class Lease:
     request: Mapping[str, Any]
     attempt: int
     expires: float
+    format: str = "png"
+    quality: int = QUALITY
 
 
 class Desk(Protocol):
@@ -114,6 +135,18 @@ class Desk(Protocol):
 
     def cancel(self, job: str) -> Job:
         """Queued: gone from the queue.  Running: its worker is told and stops within one step.  Ended: unchanged."""
+        ...
+
+    def skip(self, job: str) -> Job:
+        """Running: the batch at work is ended within a step, each picture as it stands, and the next begun."""
+        ...
+
+    def interrupt(self, job: str) -> Job:
+        """Running: likewise, but no batch follows and the job is done.  Queued: as ``cancel``."""
+        ...
+
+    def discard(self, job: str) -> None:
+        """Remove what an ended job made, if it is not for the gallery: whoever asked has it."""
         ...
 
     def retry(self, job: str) -> Job:

@@ -65,6 +65,8 @@ def as_job(row: sqlite3.Row, items: Sequence[Item], position: int | None) -> Job
         remedy=row["remedy"],
         items=items,
         warnings=json.loads(row["warnings"]),
+        keep=not row["passing"],
+        interrupted=bool(row["interrupted"]),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from inkwash.core import files, infotext
 from inkwash.jobs.database import Database
-from inkwash.jobs.protocol import Item, Lease
+from inkwash.jobs.protocol import Item, Lease, Saving
 from inkwash.jobs.records import as_item, dumped
 from inkwash.jobs.shelf import Shelf, is_of, write_thumbnail
 
@@ -24,18 +24,19 @@ Check = Callable[[sqlite3.Connection, Lease], sqlite3.Row]
 class Results:
     """Files, and the rows that speak of them."""
 
-    def __init__(self, database: Database, shelf: Shelf, clock: Callable[[], float]) -> None:
+    def __init__(self, database: Database, shelf: Shelf, saving: Saving, clock: Callable[[], float]) -> None:
         self.database = database
         self.shelf = shelf
+        self.saving = saving
         self.clock = clock
 
     def keep(
         self, lease: Lease, name: str, media: str, data: bytes, facts: Mapping[str, Any], *, check: Check
     ) -> Item:  # fmt: skip
         """Raises StaleLease, CannotWrite."""
-        if lease.kind != "generate":
-            with self.database.writing() as db:
-                check(db, lease)
+        with self.database.writing() as db:
+            passing = check(db, lease)["passing"]
+        if lease.kind != "generate" or passing:
             path = self.shelf.item(lease.job, name, media)
             files.write(path, data)
             return self._settle(lease, name, media, path, facts, None, check)
@@ -69,7 +70,7 @@ class Results:
                 db.execute("SELECT 1 FROM pictures WHERE path = ?", (path,)).fetchone() is not None
             )
 
-        path = self.shelf.picture(media, facts, self.clock(), taken)
+        path = self.shelf.picture(self.saving.pattern, media, facts, self.clock(), taken)
         db.execute(
             "INSERT INTO items (job, name, media, path, facts, kept) VALUES (?, ?, ?, ?, ?, 0)",
             (lease.job, name, media, str(path), dumped(dict(facts))),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -11,11 +12,12 @@ from types import TracebackType
 
 import psutil
 
+from inkwash.core.errors import InkwashError
 from inkwash.jobs.database import Database
 from inkwash.jobs.gallery import Gallery
 from inkwash.jobs.live import Board
 from inkwash.jobs.log import Log
-from inkwash.jobs.protocol import Desk, State
+from inkwash.jobs.protocol import Desk, Saving, State
 from inkwash.jobs.serving import (
     Live,
     LogLine,
@@ -40,6 +42,10 @@ __all__ = [
 ]  # fmt: skip
 
 
+TIDY_EVERY = 600.0
+"""Seconds between two looks at what may be forgotten."""
+
+
 class Service:
     """Implements ``ServiceProtocol``.  Opening it takes the data folder: raises Busy, DamagedFile, CannotWrite.
 
@@ -50,7 +56,7 @@ class Service:
         self, setup: Setup, patience: Patience | None = None, echo: Callable[[str], None] | None = None
     ) -> None:
         self.setup = setup
-        shelf = Shelf(setup.data_dir, setup.outputs_dir, setup.pattern)
+        shelf = Shelf(setup.data_dir, setup.outputs_dir)
         self._database = Database(setup.data_dir.absolute() / "jobs.sqlite")
         self._board = Board()
         self.live: Live = self._board
@@ -60,13 +66,18 @@ class Service:
             queue=setup.queue,
             per_user=setup.per_user,
             history=setup.history,
+            retention=setup.retention * 3600,
+            saving=Saving(setup.pattern, setup.format, setup.quality),
             told=self._told,
+            asked=lambda wish, job: self._supervisor.order(wish, job=job),
         )
         self.desk: Desk = self._store
         self.pictures: Pictures = Gallery(self._database, shelf)
         self._log = Log(echo=echo)
         self._supervisor = Supervisor(command(setup), self._store, self._board, self._log, patience)
         self._since = time.monotonic()
+        self._stopped = threading.Event()
+        self._tidying = threading.Thread(target=self._keep_tidy, name="tidy", daemon=True)
 
     def __enter__(self) -> Service:
         self.start()
@@ -82,14 +93,17 @@ class Service:
         for job in self.desk.list(states=("queued", "running"), limit=-1):
             self._board.changed(job.id, job.user, job.state)
         self._store.recover()
-        self._store.tidy()
         self._supervisor.start()
+        self._tidying.start()
 
     def drain(self, grace: float = 30.0) -> None:
         self._supervisor.stop(grace)
 
     def stop(self, grace: float = 30.0) -> None:
+        self._stopped.set()
         self.drain(grace)
+        if self._tidying.is_alive():
+            self._tidying.join()
         self._database.close()
 
     def ready(self) -> bool:
@@ -113,7 +127,21 @@ class Service:
         return self._log.after(after, limit)
 
     def load(self, model: str | None) -> None:
-        self._supervisor.load(model)
+        self._supervisor.order("load", model=model)
+
+    def unload(self) -> None:
+        self._supervisor.order("unload")
+
+    def save_as(self, saving: Saving) -> None:
+        self._store.results.saving = saving
+
+    def _keep_tidy(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                self._store.tidy()
+            except InkwashError as error:  # such as a full disk
+                self._log.add(f"what nobody keeps cannot be removed yet: {error}")
+            self._stopped.wait(TIDY_EVERY)
 
     def _told(self, job: str, user: str, state: State) -> None:
         self._board.changed(job, user, state)

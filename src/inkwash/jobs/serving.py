@@ -16,8 +16,9 @@ from typing import Literal, Protocol
 
 from inkwash.core.choices import QUALITY
 from inkwash.core.errors import InkwashError
+from inkwash.core.limits import Limits
 from inkwash.core.naming import DEFAULT as PATTERN
-from inkwash.jobs.protocol import Desk, Glimpse
+from inkwash.jobs.protocol import Desk, Glimpse, Saving
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,9 @@ class Setup:
 
     data_dir: jobs.sqlite, thumbnails/, items/, trash/.  outputs_dir: pictures, in txt2img-images/DATE/.
     queue, per_user: jobs that may wait, in all and of one user (None: no bound of their own).
-    history: ended jobs remembered; pictures stay in the gallery when their job is forgotten.
+    history: ended jobs remembered; pictures stay in the gallery when their job is forgotten.  retention: hours that
+    stays what nobody keeps: pictures that are not for the gallery, sources that nothing needs.
+    limits: of what may be asked for, once a request's size is decided.
     side_by_side: pictures drawn at once.  strict: None: the engine's own (True on CPUs).
     worker: the program to run as worker, for tests; empty: Inkwash's own.
     """
@@ -40,6 +43,8 @@ class Setup:
     queue: int = 256
     per_user: int | None = None
     history: int = 10_000
+    retention: float = 24.0
+    limits: Limits = field(default_factory=Limits)
     side_by_side: int = 8
     device: str | None = None
     dtype: str | None = None
@@ -213,4 +218,12 @@ class ServiceProtocol(Protocol):
 
     def load(self, model: str | None) -> None:
         """Have the worker load this model as soon as nothing is drawn; a hint, told in the log if it fails."""
+        ...
+
+    def unload(self) -> None:
+        """Have the worker let go of its models as soon as nothing is drawn; the next job loads its own again."""
+        ...
+
+    def save_as(self, saving: Saving) -> None:
+        """Name and write pictures this way from now on; a job that is being drawn is written as it was begun."""
         ...

@@ -25,25 +25,26 @@ SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp", "a
 
 @dataclass(frozen=True)
 class Shelf:
-    """data: the service's own folder.  outputs: where people find their pictures.  pattern: of the pictures' names."""
+    """data: the service's own folder.  outputs: where people find their pictures."""
 
     data: Path
     outputs: Path
-    pattern: str = naming.DEFAULT
 
-    def picture(self, media: str, facts: Mapping[str, Any], when: float, taken: Callable[[str], bool]) -> Path:
+    def picture(
+        self, pattern: str, media: str, facts: Mapping[str, Any], when: float, taken: Callable[[str], bool]
+    ) -> Path:
         """A name nobody has, for a new picture.  taken: whether a path is promised to another one."""
         moment = datetime.fromtimestamp(when)
         folder = self.outputs.absolute() / _kind(facts) / f"{moment:%Y-%m-%d}"
         named, number, suffix = _named(facts, moment), naming.next_number(folder), _suffix(media)
         for attempt in range(1_000_000):
-            stem = naming.name(self.pattern, named, number + attempt)
-            if attempt and "[number]" not in self.pattern:
+            stem = naming.name(pattern, named, number + attempt)
+            if attempt and "[number]" not in pattern:
                 stem = f"{stem}-{attempt}"
             path = folder / f"{stem}{suffix}"
             if not taken(str(path)) and not path.exists():
                 return path
-        raise InkwashError(f"{folder} has no free name left for {self.pattern!r}.", "Put [number] into the pattern.")
+        raise InkwashError(f"{folder} has no free name left for {pattern!r}.", "Put [number] into the pattern.")
 
     def item(self, job: str, name: str, media: str) -> Path:
         """The place of something that is not for the gallery."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from inkwash.core.blobs import Blobs
 from inkwash.jobs.database import Database
 from inkwash.jobs.protocol import (
     ATTEMPTS,
@@ -18,6 +20,7 @@ from inkwash.jobs.protocol import (
     Lease,
     NewJob,
     QueueFull,
+    Saving,
     StaleLease,
     State,
 )
@@ -31,6 +34,11 @@ LEASE = 60.0
 Changed = list[tuple[str, str, State]]
 """What a transaction changed: job, user, state."""
 
+RETENTION = 24 * 3600.0
+"""Seconds that stays what nobody keeps."""
+DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
+"""How requests and pictures' texts name the pictures they were made from."""
+
 ENDED = ("done", "failed", "cancelled")
 EXPLANATIONS = 200
 """Ended jobs of kind "explain" that are remembered; each has some fifty files."""
@@ -40,30 +48,41 @@ TIDY_EVERY = 100
 Told = Callable[[str, str, State], None]
 """Called after a job's state or items changed: job, user, state; by the thread that did it.  Must return at once."""
 
+Asked = Callable[[str, str], None]
+"""Called when something is wanted of a running job: "skip" or "interrupt", job.  Must return at once."""
+
 
 def nobody(job: str, user: str, state: State) -> None:
     """Nobody is told."""
 
 
+def no_one(wish: str, job: str) -> None:
+    """Nobody is asked."""
+
+
 class Store:
     """Every method is one transaction, on the disk when it returns; safe from any thread.
 
-    queue, per_user: jobs that may wait, in all and of one user.  clock: seconds since 1970.
+    queue, per_user: jobs that may wait, in all and of one user.  retention: seconds that jobs whose pictures are not for
+    the gallery are remembered, and that sources of pictures stay which nothing needs.  clock: seconds since 1970.
     """
 
     def __init__(
         self, database: Database, shelf: Shelf, *, queue: int = 256, per_user: int | None = None,
-        history: int = 10_000, lease: float = LEASE, clock: Callable[[], float] = time.time, told: Told = nobody,
+        history: int = 10_000, retention: float = RETENTION, lease: float = LEASE, saving: Saving | None = None,
+        clock: Callable[[], float] = time.time, told: Told = nobody, asked: Asked = no_one,
     ) -> None:  # fmt: skip
         self.database = database
         self.shelf = shelf
-        self.results = Results(database, shelf, clock)
+        self.results = Results(database, shelf, saving or Saving(), clock)
         self.queue = queue
         self.per_user = per_user
         self.history = history
+        self.retention = retention
         self.lease = lease
         self.clock = clock
         self.told = told
+        self.asked = asked
         self._handed_in = 0
 
     # --- Desk
@@ -77,8 +96,8 @@ class Store:
                 job = new_id(now)
                 request = with_seeds(new.request) if new.kind == "generate" else new.request
                 db.execute(
-                    "INSERT INTO jobs (id, kind, request, model, user, priority, key, origin, state, created)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?)",
+                    "INSERT INTO jobs (id, kind, request, model, user, priority, key, origin, state, created, passing)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?)",
                     (
                         job,
                         new.kind,
@@ -89,6 +108,7 @@ class Store:
                         new.key,
                         new.origin,
                         now,
+                        not new.keep,
                     ),
                 )
                 changed.append((job, new.user, "queued"))
@@ -124,11 +144,41 @@ class Store:
                 self._end(db, changed, row, "cancelled")
         return self.get(job)
 
+    def skip(self, job: str) -> Job:
+        found = self.get(job)
+        if found.state == "running":
+            self.asked("skip", job)
+        return found
+
+    def interrupt(self, job: str) -> Job:
+        with self._changing() as (db, changed):
+            row = _row(db, job)
+            running = row["state"] == "running"
+            if row["state"] == "queued":
+                self._end(db, changed, row, "cancelled")
+            elif running:
+                db.execute("UPDATE jobs SET interrupted = 1 WHERE seq = ?", (row["seq"],))
+                changed.append((job, row["user"], "running"))
+        if running:
+            self.asked("interrupt", job)
+        return self.get(job)
+
+    def discard(self, job: str) -> None:
+        with self.database.writing() as db:
+            row = _row(db, job)
+            if not row["passing"] or row["state"] not in ENDED:
+                return
+            db.execute("DELETE FROM items WHERE job = ?", (job,))
+        self.shelf.forget_items(job)
+
     def retry(self, job: str) -> Job:
         old = self.get(job)
         return self.submit(
-            NewJob(kind=old.kind, request=old.request, user=old.user, priority=old.priority, origin=old.origin)
-        )
+            NewJob(
+                kind=old.kind, request=old.request, user=old.user, priority=old.priority, origin=old.origin,
+                keep=old.keep,
+            )
+        )  # fmt: skip
 
     def counts(self) -> Mapping[State, int]:
         """How many jobs wait and run."""
@@ -161,7 +211,7 @@ class Store:
                 (row["user"],),
             )
             changed.append((row["id"], row["user"], "running"))
-            return _lease(db, row["id"])
+            return self._lease(db, row["id"])
 
     def renew(self, leases: Sequence[Lease]) -> Sequence[Lease]:
         expires = self.clock() + self.lease
@@ -173,7 +223,7 @@ class Store:
                     (expires, lease.job, lease.token),
                 )
                 if changed.rowcount:
-                    held.append(_lease(db, lease.job))
+                    held.append(self._lease(db, lease.job))
         return held
 
     def keep(self, lease: Lease, name: str, media: str, data: bytes, facts: Mapping[str, Any]) -> Item:
@@ -219,7 +269,9 @@ class Store:
                     self._take_back(db, changed, row, why)
 
     def tidy(self) -> None:
-        """Forget ended jobs beyond ``history``, whose pictures stay, and explanations, whose many files go, sooner."""
+        """Forget ended jobs beyond ``history``, whose pictures stay; explanations, whose many files go, sooner; and
+        jobs whose pictures nobody keeps after ``retention``.  Remove sources that nothing needs any more.
+        """
         with self.database.writing() as db:
             rows = [
                 row
@@ -230,12 +282,33 @@ class Store:
                     (kept,),
                 ).fetchall()
             ]
+            rows += db.execute(
+                f"SELECT seq, id FROM jobs WHERE state IN {ENDED} AND passing AND finished < ?",
+                (self.clock() - self.retention,),
+            ).fetchall()
             for row in rows:
                 db.execute("DELETE FROM items WHERE job = ?", (row["id"],))
                 db.execute("DELETE FROM jobs WHERE seq = ?", (row["seq"],))
             db.execute("DELETE FROM turns WHERE user NOT IN (SELECT user FROM jobs)")
         for row in rows:
             self.shelf.forget_items(row["id"])
+        self._tidy_sources()
+
+    def _tidy_sources(self) -> None:
+        """Looks at what is needed only if something could go."""
+        old = Blobs.of(self.shelf.data).unused_since(self.clock() - self.retention)
+        if not old:
+            return
+        with self.database.reading() as db:
+            needed = {
+                digest
+                for column, table in (("request", "jobs"), ("infotext", "pictures"))
+                for (text,) in db.execute(f"SELECT {column} FROM {table}")
+                for digest in DIGEST.findall(text)
+            }
+        for path in old:
+            if path.stem not in needed:
+                path.unlink(missing_ok=True)
 
     # ---
 
@@ -247,6 +320,19 @@ class Store:
             yield db, changed
         for job, user, state in changed:
             self.told(job, user, state)
+
+    def _lease(self, db: sqlite3.Connection, job: str) -> Lease:
+        row, saving = _row(db, job), self.results.saving
+        return Lease(
+            job=job,
+            token=row["token"],
+            kind=row["kind"],
+            request=as_job(row, (), None).request,
+            attempt=row["attempts"],
+            expires=row["expires"],
+            format=saving.format,
+            quality=saving.quality,
+        )
 
     def _check_room(self, db: sqlite3.Connection, user: str) -> None:
         waiting = db.execute("SELECT count(*), coalesce(sum(user = ?), 0) FROM jobs WHERE state = 'queued'", (user,))
@@ -283,7 +369,10 @@ class Store:
         self._queue(db, changed, row, None)
 
     def _queue(self, db: sqlite3.Connection, changed: Changed, row: sqlite3.Row, error: str | None) -> None:
-        """Back to its old place in its user's line."""
+        """Back to its old place in its user's line; unless somebody was content with what was there."""
+        if row["interrupted"]:
+            self._end(db, changed, row, "cancelled", error)
+            return
         db.execute(
             "UPDATE jobs SET state = 'queued', worker = NULL, expires = NULL, error = ?, token = token + 1"
             " WHERE seq = ?",
@@ -323,18 +412,6 @@ def _held(db: sqlite3.Connection, lease: Lease) -> sqlite3.Row:
     if row is None:
         raise StaleLease(f"Lease {lease.token} of job {lease.job} does not hold any more.", "Drop the job.")
     return row
-
-
-def _lease(db: sqlite3.Connection, job: str) -> Lease:
-    row = _row(db, job)
-    return Lease(
-        job=job,
-        token=row["token"],
-        kind=row["kind"],
-        request=as_job(row, (), None).request,
-        attempt=row["attempts"],
-        expires=row["expires"],
-    )
 
 
 def _by_key(db: sqlite3.Connection, user: str, key: str) -> str | None:

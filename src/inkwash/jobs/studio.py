@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import gc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from inkwash.generation.engine import Engine
 from inkwash.generation.preview import Previews
 from inkwash.generation.run import Run
 from inkwash.generation.session import Ended, Session, Work
+from inkwash.jobs.inbox import Will
 from inkwash.jobs.protocol import Bench, Glimpse, Lease
-from inkwash.jobs.telling import Format, Teller
+from inkwash.jobs.telling import Teller
 
 
 class Studio:
@@ -30,13 +32,12 @@ class Studio:
     """
 
     def __init__(
-        self, engine: Engine, bench: Bench, glimpse: Callable[[Glimpse], None], format: Format, *, side_by_side: int,
+        self, engine: Engine, bench: Bench, glimpse: Callable[[Glimpse], None], *, side_by_side: int,
         strict: bool | None, blobs: Blobs,
     ) -> None:  # fmt: skip
         self.engine = engine
         self.bench = bench
         self.glimpse = glimpse
-        self.format = format
         self.strict = strict
         self.blobs = blobs
         self.session = Session(engine, side_by_side)
@@ -52,15 +53,15 @@ class Studio:
         asked = lease.request
         return self.session.fits(asked.get("model"), asked.get("vae"), bool(asked.get("ema")))
 
-    def add(self, lease: Lease, stopped: Callable[[], bool]) -> int:
-        teller = Teller(lease, self.bench, self.glimpse, stopped, self.format)
+    def add(self, lease: Lease, will: Will) -> int:
+        teller = Teller(lease, self.bench, self.glimpse, will)
         if lease.kind == "explain":
             work = self._explained(lease, teller)
         else:
             request = wire.from_json(lease.request, self.blobs.find)
             if request.strict is None:
                 request = dataclasses.replace(request, strict=self.strict)
-            work = _unkept(self.session.work(request, teller))
+            work = _unkept(self.session.work(request, teller), teller)
         model = self.session.model(work.request.model, work.request.vae, ema=work.request.ema)
         teller.preview, self._model = self.previews.of(model).preview, model.spec.name
         ticket = self.session.take(work)
@@ -96,6 +97,12 @@ class Studio:
     def load(self, model: str | None) -> None:
         self._model = self.session.model(model).spec.name
 
+    def unload(self) -> None:
+        self.session.forget()
+        self.engine.close()
+        self._model = None
+        self.clear()
+
     def clear(self) -> None:
         gc.collect()
         if self.engine.compute.device.type == "cuda":
@@ -124,11 +131,22 @@ def _opened(path: Path) -> Image.Image:
         raise DamagedFile(f"{path.name} is damaged: {error}.", "Send the original file.") from error
 
 
-def _unkept(work: Work) -> Work:
-    """The same, forgetting each picture once it is told of: a job of thousands takes no more memory than one of few."""
-    batches = ([_forgetting(run) for run in batch] for batch in work.batches)
-    return dataclasses.replace(work, batches=batches, finish=lambda values: work.warnings)
+def _unkept(work: Work, teller: Teller) -> Work:
+    """The same, forgetting each picture once it is told of: a job of thousands takes no more memory than one of few.
+
+    What is not wanted any more is not begun.
+    """
+    return dataclasses.replace(work, batches=_wanted(work, teller), finish=lambda values: work.warnings)
 
 
-def _forgetting(run: Run[Any]) -> Run[None]:
-    yield from run
+def _wanted(work: Work, teller: Teller) -> Iterator[list[Run[None]]]:
+    numbers = count()
+    for batch in work.batches:
+        if teller.will.interrupted():
+            return
+        yield [_forgetting(run, next(numbers), teller) for run in batch]
+
+
+def _forgetting(run: Run[Any], picture: int, teller: Teller) -> Run[None]:
+    if teller.wanted(picture):
+        yield from run

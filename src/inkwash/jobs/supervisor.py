@@ -89,15 +89,16 @@ class Supervisor:
 
     def told(self, job: str, user: str, state: State) -> None:
         """A job changed: the worker is woken for a new one and stopped at a cancelled one."""
-        running = self._running
-        if running is not None and state == "queued":
-            running.office.order("wake")
-        elif running is not None and state == "cancelled":
-            running.office.order("cancel", job=job)
+        if state == "queued":
+            self.order("wake")
+        elif state == "cancelled":
+            self.order("cancel", job=job)
 
-    def load(self, model: str | None) -> None:
-        if self._running is not None:
-            self._running.office.order("load", model=model)
+    def order(self, order: str, **arguments: Any) -> None:
+        """Tell the worker something, if there is one."""
+        running = self._running
+        if running is not None:
+            running.office.order(order, **arguments)
 
     def state(self) -> WorkerState:
         running = self._running

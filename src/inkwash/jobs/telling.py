@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from PIL import Image
 
 from inkwash.core import images, infotext
-from inkwash.core.errors import Cancelled
+from inkwash.core.errors import Cancelled, Enough
 from inkwash.core.progress import Decoding, Drawn, Event, Loading, Started, Step
+from inkwash.jobs.inbox import Will
 from inkwash.jobs.protocol import Bench, Glimpse, Lease
 
 PREVIEW_EVERY = 0.25
@@ -26,36 +26,22 @@ class Preview(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Format:
-    """How pictures are written."""
-
-    format: str
-    quality: int
-
-    @property
-    def media(self) -> str:
-        return f"image/{self.format}"
-
-
 class Teller:
-    """The ``Progress`` of one job.  Raises Cancelled in the drawing when ``stopped`` says so."""
+    """The ``Progress`` of one job.  Raises Cancelled in the drawing, and Enough, when ``will`` says so."""
 
     def __init__(
         self,
         lease: Lease,
         bench: Bench,
         glimpse: Callable[[Glimpse], None],
-        stopped: Callable[[], bool],
-        format: Format,
+        will: Will,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.lease = lease
         self.bench = bench
         self.glimpse = glimpse
         self.preview: Preview | None = None  # set when the model is there
-        self.stopped = stopped
-        self.format = format
+        self.will = will
         self.clock = clock
         self.seconds_per_step: float | None = None  # of this job, by the clock: neighbours count
         self._started = clock()
@@ -63,9 +49,11 @@ class Teller:
         self._pictures = 1
         self._steps = 0
         self._done: dict[int, float] = {}  # picture -> fraction
+        self._skips = 0  # orders to skip that were obeyed
+        self._skipped: int | None = None  # the batch that is being ended
 
     def __call__(self, event: Event) -> None:
-        if self.stopped():
+        if self.will.cancelled():
             raise Cancelled()
         match event:
             case Loading():
@@ -89,9 +77,24 @@ class Teller:
             preview = images.encode(self.preview(event, self.seconds_per_step), format="webp", quality=75)
             self._previewed = self.clock()
         self._tell(event.image, event.step, event.sigma, "drawing", preview)
+        if self._enough(event.image):
+            raise Enough()
+
+    def wanted(self, picture: int) -> bool:
+        """Whether a picture is to be begun; one of a batch that is skipped, or of an interrupted job, is not."""
+        return not self.will.interrupted() and self._batch(picture) != self._skipped
+
+    def _enough(self, picture: int) -> bool:
+        """Whether a picture at work is to be ended.  An order to skip means the batch that is met first after it."""
+        if self.will.skips() > self._skips:
+            self._skips, self._skipped = self.will.skips(), self._batch(picture)
+        return not self.wanted(picture)
+
+    def _batch(self, picture: int) -> int:
+        return picture // int(self.lease.request.get("batch_size") or 1)
 
     def _keep(self, drawn: Drawn) -> None:
-        data = images.encode(drawn.picture, drawn.infotext, self.format.format, self.format.quality)
+        data = images.encode(drawn.picture, drawn.infotext, self.lease.format, self.lease.quality)
         facts = {
             "seed": drawn.seed,
             "subseed": infotext.to_request(infotext.parse(drawn.infotext)).subseed,
@@ -100,7 +103,9 @@ class Teller:
             "width": drawn.picture.width,
             "height": drawn.picture.height,
         }
-        self.bench.keep(self.lease, str(drawn.image), self.format.media, data, facts)
+        if drawn.ended_at is not None:
+            facts["ended_at"] = drawn.ended_at
+        self.bench.keep(self.lease, str(drawn.image), f"image/{self.lease.format}", data, facts)
         self._done[drawn.image] = 1.0
         self._tell(drawn.image, self._steps, 0.0, "drawing")
 

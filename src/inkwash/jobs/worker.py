@@ -21,7 +21,6 @@ from inkwash.core.errors import InkwashError
 from inkwash.jobs.bench import RemoteBench
 from inkwash.jobs.drawing import Drawing, Easel
 from inkwash.jobs.inbox import Inbox
-from inkwash.jobs.telling import Format
 from inkwash.jobs.wire import Connection, Gone
 
 logger = logging.getLogger(__name__)
@@ -103,13 +102,13 @@ def _thread(target: Callable[..., None], *arguments: object) -> None:
 
 def _studio(bench: RemoteBench, setup: dict[str, Any]) -> Easel:
     from inkwash.core.blobs import Blobs
+    from inkwash.core.limits import Limits
     from inkwash.generation.engine import Engine
     from inkwash.jobs.studio import Studio
 
-    engine = Engine(setup["models_dir"], setup["device"], setup["dtype"], confined=True)
-    format = Format(setup["format"], setup["quality"])
+    engine = Engine(setup["models_dir"], setup["device"], setup["dtype"], limits=Limits(**setup["limits"]), confined=True)
     return Studio(
-        engine, bench, bench.glimpse, format, side_by_side=setup["side_by_side"], strict=setup["strict"],
+        engine, bench, bench.glimpse, side_by_side=setup["side_by_side"], strict=setup["strict"],
         blobs=Blobs.of(Path(setup["data_dir"])),
     )  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import os
 import re
 from pathlib import Path
 
@@ -55,6 +56,8 @@ def kept(data: bytes, data_dir: Path) -> Path:
     """Keep a picture under its own hash, so that a queued job can refer to it after a restart."""
     found = metadata(data)
     path = data_dir / "blobs" / f"{hashlib.sha256(data).hexdigest()}.{found.format.lower()}"
-    if not path.is_file():
+    if path.is_file():
+        os.utime(path)  # used again
+    else:
         files.write(path, data)
     return path
