@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tests.support.checkpoints import full_spec, sd1_spec, sd2_spec, sdxl_spec, write_diffusers, write_ldm
+from tests.support.checkpoints import full_spec, sd1_spec, sd2_spec, sdxl_spec, write_diffusers, write_ldm, x4_spec
 
 from inkwash.checkpoint import (
     DamagedFile,
@@ -52,6 +52,7 @@ STATED = {"modelspec.prediction_type": "epsilon"}
         sdxl_spec(dtype=torch.float16, vocabulary=9),
         sdxl_spec((64, 128), (1, 3), widths=(128, 192), text_layers=(3, 1), in_channels=9, vocabulary=9),
         sdxl_spec((128, 192, 192, 64), (0, 4, 4, 0), refiner=True, dtype=torch.float8_e5m2, vocabulary=9),
+        replace(x4_spec(dtype=torch.float16, vocabulary=9), prediction="eps"),
     ],
     ids=[
         "tiny",
@@ -65,6 +66,7 @@ STATED = {"modelspec.prediction_type": "epsilon"}
         "SDXL fp16",
         "SDXL inpainting, other sizes",
         "refiner fp8",
+        "x4",
     ],
 )
 def test_sizes_are_read_from_a_file(spec: ModelSpec, tmp_path: Path) -> None:
@@ -88,8 +90,9 @@ def test_ema_is_noticed_and_ignored(tiny: ModelSpec, tmp_path: Path) -> None:
         sd2_spec(vocabulary=100),
         sdxl_spec(vocabulary=100),
         sdxl_spec((64, 128, 128, 64), (0, 2, 2, 0), refiner=True, vocabulary=100),
+        x4_spec(vocabulary=100),
     ],
-    ids=["SD1", "SD2", "SDXL", "refiner"],
+    ids=["SD1", "SD2", "SDXL", "refiner", "x4"],
 )
 def test_sizes_are_read_from_a_folder(spec: ModelSpec, variant: str | None, tmp_path: Path) -> None:
     write_diffusers(tmp_path / "model", spec, variant=variant)

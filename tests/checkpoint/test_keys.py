@@ -11,6 +11,7 @@ from tests.support.checkpoints import (
     full_sd2_spec,
     full_sdxl_spec,
     full_spec,
+    full_x4_spec,
     random_weights,
     sd1_spec,
     sd2_spec,
@@ -18,6 +19,7 @@ from tests.support.checkpoints import (
     text_reference,
     write_diffusers,
     write_ldm,
+    x4_spec,
 )
 
 from inkwash.checkpoint import (
@@ -45,6 +47,7 @@ SHAPES = {
     "SDXL inpainting, other sizes": sdxl_spec(
         (64, 128), (1, 3), in_channels=9, widths=(128, 192), text_layers=(3, 1), vocabulary=100
     ),
+    "x4 upscaler": x4_spec(vocabulary=100),
     "SDXL refiner": sdxl_spec((64, 128, 128, 64), (0, 2, 2, 0), refiner=True, vocabulary=100),
 }
 
@@ -103,6 +106,7 @@ def test_tables_are_one_to_one(tiny: ModelSpec) -> None:
     ("spec", "counts"),
     [
         (full_spec(), {"unet": 859_520_964, "vae": 83_653_863, "text_encoder": 123_060_480}),
+        (full_x4_spec(), {"unet": 473_398_020, "vae": 55_325_927, "text_encoder": 340_387_840}),
         (full_sd2_spec(), {"unet": 865_910_724, "vae": 83_653_863, "text_encoder": 340_387_840}),
         (
             full_sdxl_spec(),
@@ -114,7 +118,7 @@ def test_tables_are_one_to_one(tiny: ModelSpec) -> None:
             },
         ),
     ],
-    ids=["SD 1.5", "SD 2.1", "SDXL base"],
+    ids=["SD 1.5", "x4 upscaler", "SD 2.1", "SDXL base"],
 )
 def test_full_size_counts_are_those_of_the_published_networks(spec: ModelSpec, counts: dict[str, int]) -> None:
     """Parameter counts to the last one; of SD 2.1's text encoder the 23 layers that are used."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.support.checkpoints import random_weights, sd1_spec, sd2_spec, sdxl_spec
+from tests.support.checkpoints import random_weights, sd1_spec, sd2_spec, sdxl_spec, x4_spec
 
 from inkwash.checkpoint import FAMILIES, ModelSpec, detect, model_weights, save_diffusers, save_ldm
 from inkwash.checkpoint import open as open_source
@@ -21,6 +21,7 @@ SPECS = {
     "SD1": sd1_spec(),
     "SD1 inpainting": sd1_spec(in_channels=9, prediction="v"),
     "SD2": sd2_spec(),
+    "x4": x4_spec(),
     "SDXL zero-terminal SNR": replace(sdxl_spec(prediction="v"), noise=replace(sdxl_spec().noise, zero_snr=True)),
     "refiner": sdxl_spec((64, 128, 128, 64), (0, 2, 2, 0), refiner=True),
 }

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tests.support.checkpoints import random_weights, sd1_spec, sd2_spec, sdxl_spec, write_ldm
+from tests.support.checkpoints import random_weights, sd1_spec, sd2_spec, sdxl_spec, write_ldm, x4_spec
 
 from inkwash.checkpoint import (
     ModelSpec,
@@ -37,7 +37,7 @@ from inkwash.core.errors import InkwashError, InvalidRequest
 
 UNET = "model.diffusion_model."
 LEFT_BEHIND = re.compile(  # the last layer of SD2's tiny text encoders is number 2
-    r"model_ema\.|betas|alphas_cumprod|sqrt_|.*\.position_ids|.*\.logit_scale"
+    r"model_ema\.|low_scale_model\.|betas|alphas_cumprod|sqrt_|.*\.position_ids|.*\.logit_scale"
     r"|cond_stage_model\.model\.(text_projection|transformer\.resblocks\.2\.)"
 )
 FAMILIES = {
@@ -46,6 +46,7 @@ FAMILIES = {
     "SD2": sd2_spec(vocabulary=100),
     "SD2 for 512 pixels": sd2_spec(prediction="eps", dtype=torch.bfloat16, vocabulary=100),
     "SDXL": sdxl_spec(dtype=torch.float16, vocabulary=100),
+    "x4": x4_spec(dtype=torch.float16, vocabulary=100),
     "refiner": sdxl_spec((64, 128, 128, 64), (0, 2, 2, 0), refiner=True, vocabulary=100),
 }
 LATER = {name: spec for name, spec in FAMILIES.items() if spec.family != "sd1"}

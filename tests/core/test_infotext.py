@@ -207,6 +207,7 @@ def edits(draw: st.DrawFn) -> GenerateRequest:
         resize_mode=draw(st.sampled_from(RESIZE_MODES)),
         exact_steps=draw(st.booleans()),
         initial_noise_multiplier=draw(unit),
+        noise_level=draw(st.integers(0, 999)),
         color_correction=draw(st.booleans()),
         mask_invert=masked and draw(st.booleans()),
         mask_blur=draw(unit) if masked else 4.0,

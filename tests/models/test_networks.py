@@ -41,6 +41,9 @@ UNETS = {
     "three levels, linear projections, deeper attention": UNetSpec(
         4, 4, (32, 64, 96), 1, (0, 1, 2), 2, 40, (2, 4, 6), 6, True
     ),
+    "x4 upscaler": UNetSpec(
+        7, 4, (32, 64, 96), 1, (0, 1, 1), 1, 40, (8, 8, 8), 8, True, noise_labels=10, text_only=(False, True, False)
+    ),
 }
 
 
@@ -60,14 +63,18 @@ def test_unet_equals_diffusers(spec: UNetSpec, size: tuple[int, int]) -> None:
         cross_attention_dim=spec.context_width,
         attention_head_dim=spec.heads,  # diffusers' historical name for the number of heads
         use_linear_projection=spec.linear_projection,
+        num_class_embeds=spec.noise_labels or None,
+        only_cross_attention=list(spec.text_only) or False,
     ).eval()
     shake(reference)
     ours = UNet(spec).eval()
     ours.load_state_dict(reference.state_dict())
     x, context = torch.randn(3, spec.in_channels, *size), torch.randn(3, 154, spec.context_width)
     t = torch.tensor([0.0, 500.25, 999.0])
+    levels = torch.tensor([0, 9, 3]) if spec.noise_labels else None
     with torch.no_grad():
-        assert distance(ours(x, t, context), reference(x, t, context).sample) < TOLERANCE
+        expected = reference(x, t, context, class_labels=levels).sample
+        assert distance(ours(x, t, context, noise_levels=levels), expected) < TOLERANCE
 
 
 @pytest.mark.parametrize("layers", [1, 2])

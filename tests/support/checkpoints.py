@@ -16,7 +16,7 @@ from inkwash.checkpoint.files import write
 from inkwash.checkpoint.keys import LDM_UNET, ldm_shape, ldm_to_diffusers
 from inkwash.checkpoint.openclip import join
 from inkwash.checkpoint.parameters import parameters
-from inkwash.checkpoint.spec import ModelSpec, TextSpec, UNetSpec, VAESpec
+from inkwash.checkpoint.spec import LowResSpec, ModelSpec, NoiseSpec, TextSpec, UNetSpec, VAESpec
 
 FULL_CHANNELS, FULL_VAE_CHANNELS = (320, 640, 1280, 1280), (128, 256, 512, 512)
 
@@ -146,6 +146,46 @@ def full_sdxl_spec(dtype: torch.dtype = torch.float16) -> ModelSpec:
     )
 
 
+def x4_spec(
+    channels: tuple[int, ...] = (32, 64, 96, 128),
+    *,
+    vae_channels: tuple[int, ...] = (32, 32, 64),
+    width: int = 128,
+    text_layers: int = 2,
+    vocabulary: int = 49408,
+    heads: int = 8,
+    dtype: torch.dtype = torch.float32,
+) -> ModelSpec:
+    """The structure of Stability's x4 upscaler; tiny unless told otherwise.
+
+    As in the real one, its lowest level is as wide as the text.
+    """
+    spec = sd2_spec(channels, in_channels=7, vae_channels=vae_channels, width=width, text_layers=text_layers,
+                    vocabulary=vocabulary, dtype=dtype)  # fmt: skip
+    unet = replace(
+        spec.unet,
+        depths=(0, 1, 1, 1),
+        heads=(heads,) * len(channels),
+        mid_heads=heads,
+        noise_labels=1000,
+        text_only=(False, True, True, False),
+    )
+    return replace(
+        spec,
+        family="x4",
+        unet=unet,
+        vae=replace(spec.vae, scale_factor=0.08333),
+        native_size=512,
+        noise=NoiseSpec(start=0.0001, end=0.02),
+        low_res=LowResSpec(),
+    )
+
+
+def full_x4_spec(dtype: torch.dtype = torch.float32) -> ModelSpec:
+    """The x4 upscaler's own sizes: about 0.87 billion parameters."""
+    return x4_spec((256, 512, 512, 1024), vae_channels=(128, 256, 512), width=1024, text_layers=23, dtype=dtype)
+
+
 def full_spec(in_channels: int = 4, dtype: torch.dtype = torch.float32) -> ModelSpec:
     """Stable Diffusion 1.5's own sizes: about 1.07 billion parameters."""
     return sd1_spec(
@@ -200,6 +240,7 @@ _ASSUMED = {
     "the same and predict eps",
     "sdxl": "no prediction type is stated; eps was assumed, as in nearly all SDXL models",
     "sdxl-refiner": "no prediction type is stated; eps was assumed, as in nearly all SDXL models",
+    "x4": "no prediction type is stated; v was assumed, as in Stability's x4 upscaler",
 }
 
 
@@ -216,6 +257,10 @@ def write_diffusers(folder: Path, spec: ModelSpec, *, seed: int = 0, variant: st
     prediction = {"eps": "epsilon", "v": "v_prediction", "x0": "sample"}[spec.prediction]
     (folder / "scheduler").mkdir()
     (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps({"prediction_type": prediction}))
+    if spec.low_res:
+        (folder / "low_res_scheduler").mkdir()
+        low_res = {"beta_schedule": "scaled_linear", "beta_start": 0.0001, "beta_end": 0.02}
+        (folder / "low_res_scheduler" / "scheduler_config.json").write_text(json.dumps(low_res))
     pipeline = "StableDiffusionXLPipeline" if spec.family.startswith("sdxl") else "StableDiffusionPipeline"
     (folder / "model_index.json").write_text(json.dumps({"_class_name": pipeline}))
 
@@ -258,11 +303,13 @@ def _extras(spec: ModelSpec) -> dict[str, torch.Tensor]:
             extras[name] = torch.arange(text.positions)[None]
         else:
             extras[f"{place.prefix}logit_scale"] = torch.ones(())
-        if spec.family == "sd2":
+        if FAMILIES[spec.family].unused_layer:
             extras[f"{place.prefix}text_projection"] = torch.ones(text.width, text.width)
             unused = f"{place.prefix}transformer.resblocks.{text.layers}."
             extras |= {f"{unused}attn.in_proj_weight": torch.ones(3 * text.width, text.width)}
             extras |= {f"{unused}ln_1.bias": torch.ones(text.width)}
+    if spec.low_res:
+        extras |= {"low_scale_model.betas": betas.float(), "low_scale_model.alphas_cumprod": alphas}
     return extras
 
 
@@ -298,6 +345,8 @@ def reference_network(spec: ModelSpec, component: str) -> Any:
             attention_head_dim=unet.heads,
             use_linear_projection=unet.linear_projection,
             **(added if unet.added_width else {}),
+            **({"num_class_embeds": unet.noise_labels} if unet.noise_labels else {}),
+            **({"only_cross_attention": list(unet.text_only)} if unet.text_only else {}),
         )
     if component == "vae":
         return reference.AutoencoderKL(

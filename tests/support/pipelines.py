@@ -33,7 +33,7 @@ def on(kind: str, sigmas: Tensor, **options: Any) -> Any:
             self.timesteps = torch.from_numpy(times)
             self.sigmas = sigmas.clone()
 
-    return Explicit(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", **options)
+    return Explicit(**{"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"} | options)
 
 
 def from_single_file(path: Path, spec: ModelSpec, configs: Path, **parts: Any) -> Any:

@@ -13,7 +13,7 @@ from inkwash.checkpoint.keys import ldm_shape, ldm_to_diffusers
 from inkwash.checkpoint.networks import HEAD_WIDTH
 from inkwash.checkpoint.openclip import join
 from inkwash.checkpoint.plan import Plan, cast
-from inkwash.checkpoint.spec import ModelSpec, NoiseSpec
+from inkwash.checkpoint.spec import LowResSpec, ModelSpec
 from inkwash.checkpoint.weights import check_exact, held_weights
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _described(spec: ModelSpec) -> dict[str, str]:
     """What ``detect`` would not assume."""
     unet, rules = spec.unet, FAMILIES[spec.family]
     described = {"modelspec.prediction_type": PREDICTION_WORDS[spec.prediction]}
-    if spec.family == "sd2":
+    if rules.unused_layer:
         described["inkwash.text_layers"] = str(spec.texts[0].layers)  # the unused last layer is not written
     if unet.heads != tuple(rules.heads or max(1, width // HEAD_WIDTH) for width in unet.channels):
         described["inkwash.heads"] = ",".join(map(str, unet.heads))
@@ -92,9 +92,11 @@ def _markers(spec: ModelSpec) -> tuple[str, ...]:
 def _untold(spec: ModelSpec) -> tuple[str, ...]:
     """What no single file can state, in words."""
     notes = []
-    if (noise := replace(spec.noise, zero_snr=False)) != NoiseSpec():
+    if (noise := replace(spec.noise, zero_snr=False)) != FAMILIES[spec.family].noise:
         levels = f"{noise.kind}, {noise.start:g} to {noise.end:g}, {noise.steps} steps"
         notes.append(f"the model's noise levels ({levels}) are not the usual ones, and a single file cannot state them")
+    if spec.low_res not in (None, LowResSpec()):
+        notes.append("the noise over the small picture is not the usual one, and a single file cannot state that")
     for place, text in zip(FAMILIES[spec.family].texts, spec.texts, strict=True):
         if text.activation != ("gelu" if place.openclip else "quick_gelu"):
             notes.append(f"{place.component} has the activation {text.activation}, which a single file cannot state")

@@ -19,6 +19,7 @@ from inkwash.checkpoint.spec import Family, Layout, ModelSpec, Prediction, TextS
 from inkwash.core.errors import UnsupportedModel
 
 IN_CHANNELS = (4, 5, 9)  # text to picture; with depth; inpainting
+ENLARGING_CHANNELS = 7  # latents and the colours of the small picture
 LATENT_CHANNELS = 4
 
 
@@ -26,8 +27,8 @@ def detect(path: str | Path, *, prediction: Prediction | None = None) -> ModelSp
     """What the checkpoint at ``path``, a .safetensors file or a diffusers folder, is.
 
     ``prediction`` overrides what the file says or leaves open.  Raises UnsupportedModel, saying what the file is, if it
-    is no checkpoint of Stable Diffusion 1.x, 2.x or XL; DamagedFile if it is broken, lacks weights or has them in wrong
-    shapes.
+    is no checkpoint of Stable Diffusion 1.x, 2.x, XL or its x4 upscaler; DamagedFile if it is broken, lacks weights or
+    has them in wrong shapes.
     """
     return detect_header(read_header(path), prediction=prediction)
 
@@ -55,11 +56,12 @@ def detect_header(header: Header, *, prediction: Prediction | None = None) -> Mo
         name=header.path.name if header.path.is_dir() else header.path.stem,
         note=facts.own_note(header),
         notes=tuple(predicted.notes),
-        noise=facts.noise(header),
+        noise=facts.noise(header, family),
         unsure=predicted.unsure,
         zero_empty=facts.zero_empty(header, family),
         few_steps=facts.few_steps(header),
         depth_model=any(name.startswith(DEPTH_MODEL) for name in header.tensors),
+        low_res=facts.low_res(header, unet.noise_labels),
     )
     _check_sizes(header, spec)
     report = check_keys(spec, header)
@@ -75,7 +77,7 @@ def _texts(header: Header, family: Family, layout: Layout) -> tuple[TextSpec, ..
             place,
             rules,
             facts.activation(header, place.component, place.openclip),
-            facts.text_layers(header) if family == "sd2" else None,
+            facts.text_layers(header) if rules.unused_layer else None,
         )
         for place in rules.texts
     )
@@ -112,7 +114,8 @@ def _check_sizes(header: Header, spec: ModelSpec) -> None:
     unet, vae = spec.unet, spec.vae
     if unet.in_channels == 8:
         raise other_family(header, "an InstructPix2Pix model (8 input channels)")
-    if unet.in_channels not in IN_CHANNELS or unet.out_channels != LATENT_CHANNELS:
+    expected = (ENLARGING_CHANNELS,) if spec.low_res else IN_CHANNELS
+    if unet.in_channels not in expected or unet.out_channels != LATENT_CHANNELS:
         raise other_family(header, f"a model with {unet.in_channels} input and {unet.out_channels} output channels")
     if vae.latent_channels != LATENT_CHANNELS:
         raise other_family(header, f"a model whose VAE has {vae.latent_channels} latent channels")

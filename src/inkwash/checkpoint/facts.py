@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from math import isqrt
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +13,7 @@ from inkwash.checkpoint.families import FAMILIES
 from inkwash.checkpoint.folder import read_json
 from inkwash.checkpoint.header import Header
 from inkwash.checkpoint.regular import damaged, opened
-from inkwash.checkpoint.spec import Family, NoiseSpec, Prediction
+from inkwash.checkpoint.spec import Family, LowResSpec, NoiseSpec, Prediction
 from inkwash.core.errors import UnsupportedModel
 
 MAX_YAML = 16_384  # bytes
@@ -62,6 +64,8 @@ def _default_prediction(family: Family, in_channels: int) -> tuple[Prediction, s
     """The prediction type of most models of a family, and the reason in words."""
     if family == "sd1":
         return "eps", "as in nearly all SD 1.x models"
+    if family == "x4":
+        return "v", "as in Stability's x4 upscaler"
     if family != "sd2":
         return "eps", "as in nearly all SDXL models"
     if in_channels == 4:
@@ -83,17 +87,48 @@ def _stated_predictions(header: Header) -> list[tuple[str, str]]:
     return [(where, str(value).strip().lower()) for where, value in stated if value is not None]
 
 
-def noise(header: Header) -> NoiseSpec:
-    """The noise levels: from the marker ``ztsnr``, the .yaml or the scheduler's config; else Stable Diffusion's own.
+def noise(header: Header, family: Family) -> NoiseSpec:
+    """The noise levels: from the marker ``ztsnr``, the .yaml or the scheduler's config; else the family's own.
 
     Raises UnsupportedModel for a schedule of another kind.
     """
-    scheduler, params, default = _config(header, _SCHEDULER), _yaml_params(header.path), NoiseSpec()
+    scheduler, params = _config(header, _SCHEDULER), _yaml_params(header.path)
+    noise = _levels(header, scheduler, params, FAMILIES[family].noise)
+    return replace(noise, zero_snr=True) if "ztsnr" in header.tensors else noise
+
+
+def low_res(header: Header, noise_labels: int) -> LowResSpec | None:
+    """What a model with so many noise labels is shown of the small picture; None of one without.
+
+    From the folder's low_res_scheduler and model_index.json, or ``low_scale_config`` of the .yaml; else the x4's own.
+    """
+    if not noise_labels:
+        return None
+    params = _mapping(_mapping(_yaml_params(header.path), "low_scale_config"), "params")
+    schedule = _mapping(params, "noise_schedule_config")
+    index, default = _config(header, "model_index.json"), LowResSpec()
+    highest = index.get("max_noise_level", params.get("max_noise_level", default.highest_level))
+    if type(highest) is not int or not 0 <= highest < noise_labels:
+        found = f"states {str(highest)[:20]} as its highest noise level and knows {noise_labels}"
+        raise UnsupportedModel(f"{header.path} {found}.", "Correct model_index.json, or the .yaml.")
+    config = _config(header, "low_res_scheduler/scheduler_config.json")
+    return LowResSpec(_levels(header, config, schedule, default.noise), highest)
+
+
+def _mapping(values: Mapping[str, object], key: str) -> Mapping[str, object]:
+    value = values.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _levels(
+    header: Header, scheduler: Mapping[str, object], params: Mapping[str, object], default: NoiseSpec
+) -> NoiseSpec:
+    """scheduler: a config of diffusers; params: LDM's names."""
     kind = scheduler.get("beta_schedule", default.kind)
     start = scheduler.get("beta_start", params.get("linear_start", default.start))
     end = scheduler.get("beta_end", params.get("linear_end", default.end))
     steps = scheduler.get("num_train_timesteps", params.get("timesteps", default.steps))
-    zero_snr = "ztsnr" in header.tensors or scheduler.get("rescale_betas_zero_snr", params.get("zero_snr")) is True
+    zero_snr = scheduler.get("rescale_betas_zero_snr", params.get("zero_snr")) is True
     sound = isinstance(start, float) and isinstance(end, float) and 0 < start < end < 1
     if kind not in ("scaled_linear", "linear") or not sound or type(steps) is not int or not 10 <= steps <= 100_000:
         found = ", ".join(str(value)[:20] for value in (kind, start, end, steps))

@@ -24,13 +24,13 @@ DEPTH_MODEL = "depth_model."  # SD2's depth-conditioned checkpoint carries the n
 WEIGHT_DTYPES = ("F32", "F16", "BF16", "F64", "F8_E4M3", "F8_E5M2")
 
 # What training leaves in checkpoints beside the weights: the noise schedule's tables, EMA copies, position numbers,
-# the VAE's training loss, markers of the prediction type.
+# the VAE's training loss, markers of the prediction type, the schedule of the noise over the x4 upscaler's pictures.
 _IGNORABLE = re.compile(
     r"""(.*\.)?model_ema\.
     | (betas|alphas_cumprod|alphas_cumprod_prev|logvar|lvlb_weights|scale_factor|global_step|v_pred|ztsnr)$
     | (sqrt_|log_one_minus_|posterior_)\w+$ | denoiser\.sigmas$
     | .*\.(position_ids|attn_mask)$ | .*(text_projection|text_projection\.weight|logit_scale)$
-    | (first_stage_model\.|vae\.)?loss\.""",
+    | (first_stage_model\.|vae\.)?loss\. | low_scale_model\.""",
     re.VERBOSE,
 )
 
@@ -61,9 +61,10 @@ def check_keys(spec: ModelSpec, header: Header) -> KeyReport:
 
 def _unused(spec: ModelSpec) -> str:
     """The names of the layer of SD2's text encoder that nothing reads; "" if there is none."""
-    if spec.family != "sd2" or spec.layout != "ldm":
+    rules = FAMILIES[spec.family]
+    if not rules.unused_layer or spec.layout != "ldm":
         return ""
-    return f"{FAMILIES['sd2'].texts[0].prefix}transformer.resblocks.{spec.texts[0].layers}."
+    return f"{rules.texts[0].prefix}transformer.resblocks.{spec.texts[0].layers}."
 
 
 def check_vae_keys(spec: VAESpec, header: Header) -> KeyReport:

@@ -59,6 +59,7 @@ def unet_spec(weights: Weights, layout: Layout, heads: Sequence[int]) -> UNetSpe
         levels, conv_in, conv_out, mid = _ldm_levels(weights), "input_blocks.0.0", "out.2", "middle_block.1"
     else:
         levels, conv_in, conv_out, mid = _diffusers_levels(weights), "conv_in", "conv_out", "mid_block.attentions.0"
+    labels = "label_emb.weight" if layout == "ldm" else "class_embedding.weight"
     added = weights.shapes.get("label_emb.0.0.weight" if layout == "ldm" else "add_embedding.linear_1.weight", ())
     alike = bool(levels) and all(len(set(level)) == 1 and len(level) == len(levels[0]) for level in levels)
     if not alike:
@@ -83,6 +84,8 @@ def unet_spec(weights: Weights, layout: Layout, heads: Sequence[int]) -> UNetSpe
         mid_heads=every_head[-1],
         linear_projection=len(weights.shapes.get(f"{mid}.proj_in.weight", ())) == 2,
         added_width=added[-1] if added else 0,
+        noise_labels=weights.shape(labels, 2)[0] if labels in weights.shapes else 0,
+        text_only=_text_only(weights, layout, levels),
     )
 
 
@@ -110,6 +113,20 @@ def _diffusers_levels(weights: Weights) -> list[list[tuple[int, int]]]:
         ]
         for block in blocks
     ]
+
+
+def _text_only(weights: Weights, layout: Layout, levels: Sequence[Sequence[tuple[int, int]]]) -> tuple[bool, ...]:
+    """Levels whose first attention is as wide as the text, not as the level; () if there are none.
+
+    Where both are as wide, as in the lowest level of the x4 upscaler, it is taken to look at the picture.
+    """
+    found = []
+    for level, layers in enumerate(levels):
+        width, block = layers[0][0], f"input_blocks.{1 + level * (len(layers) + 1)}.1"
+        attention = block if layout == "ldm" else f"down_blocks.{level}.attentions.0"
+        source = weights.shapes.get(f"{attention}.transformer_blocks.0.attn1.to_k.weight")
+        found.append(source is not None and source[-1] != width)
+    return tuple(found) if any(found) else ()
 
 
 def vae_spec(weights: Weights, layout: Layout, scale_factor: float) -> VAESpec:

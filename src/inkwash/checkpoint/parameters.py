@@ -32,10 +32,13 @@ def unet_parameters(spec: UNetSpec) -> Shapes:
     if spec.added_width:
         shapes |= _linear("add_embedding.linear_1", spec.added_width, 4 * first)
         shapes |= _linear("add_embedding.linear_2", 4 * first, 4 * first)
+    if spec.noise_labels:
+        shapes["class_embedding.weight"] = (spec.noise_labels, 4 * first)
     width, skips, last = first, [first], len(channels) - 1
     for level, depth in enumerate(spec.depths):
         for layer in range(spec.layers):
-            shapes |= _unet_layer(f"down_blocks.{level}", layer, width, channels[level], depth, spec)
+            text_only = reads_text_only(spec, level)
+            shapes |= _unet_layer(f"down_blocks.{level}", layer, width, channels[level], depth, spec, text_only)
             width = channels[level]
             skips.append(width)
         if level < last:
@@ -45,13 +48,17 @@ def unet_parameters(spec: UNetSpec) -> Shapes:
     shapes |= _resnet("mid_block.resnets.1", width, width, 4 * first)
     for up, level in enumerate(reversed(range(len(channels)))):
         for layer in range(spec.layers + 1):
-            shapes |= _unet_layer(
-                f"up_blocks.{up}", layer, width + skips.pop(), channels[level], spec.depths[level], spec
-            )
+            width_in, depth, text_only = width + skips.pop(), spec.depths[level], reads_text_only(spec, level)
+            shapes |= _unet_layer(f"up_blocks.{up}", layer, width_in, channels[level], depth, spec, text_only)
             width = channels[level]
         if level > 0:
             shapes |= _conv(f"up_blocks.{up}.upsamplers.0.conv", width, width, 3)
     return shapes | _norm("conv_norm_out", width) | _conv("conv_out", width, spec.out_channels, 3)
+
+
+def reads_text_only(spec: UNetSpec, level: int) -> bool:
+    """Whether no attention of this level looks at the picture itself."""
+    return bool(spec.text_only) and spec.text_only[level]
 
 
 def vae_parameters(spec: VAESpec) -> Shapes:
@@ -94,10 +101,12 @@ def text_parameters(spec: TextSpec) -> Shapes:
     return shapes | {"text_projection.weight": (spec.projection, width)} if spec.projection else shapes
 
 
-def _unet_layer(block: str, layer: int, width_in: int, width: int, depth: int, spec: UNetSpec) -> Shapes:
+def _unet_layer(
+    block: str, layer: int, width_in: int, width: int, depth: int, spec: UNetSpec, text_only: bool = False
+) -> Shapes:
     """One residual block and, where ``depth`` > 0, the transformer after it."""
     shapes = _resnet(f"{block}.resnets.{layer}", width_in, width, 4 * spec.channels[0])
-    return shapes | _transformer(f"{block}.attentions.{layer}", width, depth, spec) if depth else shapes
+    return shapes | _transformer(f"{block}.attentions.{layer}", width, depth, spec, text_only) if depth else shapes
 
 
 def _resnet(name: str, width_in: int, width: int, time_width: int = 0) -> Shapes:
@@ -108,15 +117,18 @@ def _resnet(name: str, width_in: int, width: int, time_width: int = 0) -> Shapes
     return shapes if width_in == width else shapes | _conv(f"{name}.conv_shortcut", width_in, width, 1)
 
 
-def _transformer(name: str, width: int, depth: int, spec: UNetSpec) -> Shapes:
-    """Self-attention, cross-attention, gated feed-forward of factor 4 (8 with the gates), ``depth`` times."""
+def _transformer(name: str, width: int, depth: int, spec: UNetSpec, text_only: bool) -> Shapes:
+    """Self-attention, cross-attention, gated feed-forward of factor 4 (8 with the gates), ``depth`` times.
+
+    text_only: the first attention is to the text as well.
+    """
     shapes = _norm(f"{name}.norm", width)
     for projection in ("proj_in", "proj_out"):
         size = _linear if spec.linear_projection else _conv1x1
         shapes |= size(f"{name}.{projection}", width, width)
     for index in range(depth):
         block = f"{name}.transformer_blocks.{index}"
-        for attention, source in (("attn1", width), ("attn2", spec.context_width)):
+        for attention, source in (("attn1", spec.context_width if text_only else width), ("attn2", spec.context_width)):
             shapes[f"{block}.{attention}.to_q.weight"] = (width, width)
             shapes[f"{block}.{attention}.to_k.weight"] = (width, source)
             shapes[f"{block}.{attention}.to_v.weight"] = (width, source)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from inkwash.checkpoint.families import FAMILIES, TextPlace
-from inkwash.checkpoint.spec import ModelSpec, TextSpec
+from inkwash.checkpoint.spec import LowResSpec, ModelSpec, NoiseSpec, TextSpec
 from inkwash.prompt.tokenizer import Tokenizer
 
 VERSION = "0.30.0"  # of diffusers; the oldest whose configs say all of this
@@ -20,6 +20,8 @@ def configs(spec: ModelSpec) -> dict[str, Config]:
         "vae/config.json": vae_config(spec),
         "scheduler/scheduler_config.json": scheduler_config(spec),
     }
+    if spec.low_res:
+        made["low_res_scheduler/scheduler_config.json"] = low_res_config(spec.low_res)
     for place, text in zip(FAMILIES[spec.family].texts, spec.texts, strict=True):
         made[f"{place.component}/config.json"] = text_config(text)
         made[f"{tokenizer_of(place)}/tokenizer_config.json"] = tokenizer_config(text)
@@ -48,6 +50,10 @@ def unet_config(spec: ModelSpec) -> Config:
         "attention_head_dim": unet.heads,
         "use_linear_projection": unet.linear_projection,
     }
+    if unet.noise_labels:
+        config["num_class_embeds"] = unet.noise_labels
+    if unet.text_only:
+        config["only_cross_attention"] = unet.text_only
     if unet.added_width:
         config |= {"addition_embed_type": "text_time", "addition_time_embed_dim": 256}
         config |= {"projection_class_embeddings_input_dim": unet.added_width}
@@ -55,7 +61,7 @@ def unet_config(spec: ModelSpec) -> Config:
 
 
 def vae_config(spec: ModelSpec) -> Config:
-    """force_upcast: SDXL's autoencoder overflows float16."""
+    """force_upcast: SDXL's autoencoder and the x4 upscaler's overflow float16."""
     levels = len(spec.vae.channels)
     return {
         "_class_name": "AutoencoderKL",
@@ -66,7 +72,7 @@ def vae_config(spec: ModelSpec) -> Config:
         "layers_per_block": spec.vae.layers,
         "latent_channels": spec.vae.latent_channels,
         "scaling_factor": spec.vae.scale_factor,
-        "force_upcast": spec.family.startswith("sdxl"),
+        "force_upcast": spec.family in ("sdxl", "sdxl-refiner", "x4"),
     }
 
 
@@ -106,19 +112,29 @@ def tokenizer_config(text: TextSpec) -> Config:
 
 def scheduler_config(spec: ModelSpec) -> Config:
     """The noise levels; the sampler beside them is only diffusers' default for the pipeline."""
-    noise = spec.noise
     return {
         "_class_name": "DDIMScheduler",
+        **_levels(spec.noise),
+        "timestep_spacing": "trailing" if spec.noise.zero_snr else "leading",
+        "prediction_type": {"eps": "epsilon", "v": "v_prediction", "x0": "sample"}[spec.prediction],
+        "clip_sample": False,
+        "set_alpha_to_one": False,
+        "steps_offset": 1,
+    }
+
+
+def low_res_config(low_res: LowResSpec) -> Config:
+    """The scheduler that noises the small picture."""
+    return {"_class_name": "DDPMScheduler", **_levels(low_res.noise), "prediction_type": "epsilon"}
+
+
+def _levels(noise: NoiseSpec) -> Config:
+    return {
         "num_train_timesteps": noise.steps,
         "beta_schedule": noise.kind,
         "beta_start": noise.start,
         "beta_end": noise.end,
         "rescale_betas_zero_snr": noise.zero_snr,
-        "timestep_spacing": "trailing" if noise.zero_snr else "leading",
-        "prediction_type": {"eps": "epsilon", "v": "v_prediction", "x0": "sample"}[spec.prediction],
-        "clip_sample": False,
-        "set_alpha_to_one": False,
-        "steps_offset": 1,
     }
 
 
@@ -137,6 +153,9 @@ def index(spec: ModelSpec) -> Config:
         parts["force_zeros_for_empty_prompt"] = spec.zero_empty
         if spec.family == "sdxl-refiner":
             parts["requires_aesthetics_score"] = True
+    elif spec.low_res:
+        parts |= {"low_res_scheduler": ["diffusers", "DDPMScheduler"], "max_noise_level": spec.low_res.highest_level}
+        parts |= {"safety_checker": nothing, "feature_extractor": nothing, "watermarker": nothing}
     else:
         parts |= {"safety_checker": nothing, "feature_extractor": nothing, "requires_safety_checker": False}
     return {"_class_name": _pipeline_class(spec), "_diffusers_version": VERSION, **parts}
@@ -155,5 +174,6 @@ def _text_class(projection: bool) -> str:
 
 def _pipeline_class(spec: ModelSpec) -> str:
     name = "StableDiffusionXL" if spec.family.startswith("sdxl") else "StableDiffusion"
-    task = {5: "Depth2Img", 9: "Inpaint"}.get(spec.unet.in_channels, "Img2Img" if spec.family == "sdxl-refiner" else "")
+    usual = "Img2Img" if spec.family == "sdxl-refiner" else ""
+    task = {5: "Depth2Img", 7: "Upscale", 9: "Inpaint"}.get(spec.unet.in_channels, usual)
     return f"{name}{task}Pipeline"

@@ -8,14 +8,15 @@ from typing import Literal
 
 Prediction = Literal["eps", "v", "x0"]
 Layout = Literal["ldm", "diffusers"]
-Family = Literal["sd1", "sd2", "sdxl", "sdxl-refiner"]
+Family = Literal["sd1", "sd2", "sdxl", "sdxl-refiner", "x4"]
 
 
 @dataclass(frozen=True)
 class UNetSpec:
     """Cross-attention U-Net of arXiv:2112.10752.  One entry of ``channels`` and ``depths`` a level, outermost first."""
 
-    in_channels: int  # 4; 9 for inpainting: 4 latents + 1 mask + 4 masked picture; 5 with depth: 4 latents + 1 depth
+    in_channels: int  # 4; 9 for inpainting: 4 latents + 1 mask + 4 masked picture; 5 with depth: 4 latents + 1 depth;
+    # 7 for enlarging: 4 latents + 3 colours of the small picture
     out_channels: int
     channels: tuple[int, ...]  # (320, 640, 1280, 1280)
     layers: int  # residual blocks a level on the way down; one more on the way up
@@ -26,6 +27,8 @@ class UNetSpec:
     mid_heads: int
     linear_projection: bool  # proj_in/out are Linear (SD2, XL) rather than 1x1 convolutions (SD1)
     added_width: int = 0  # of the vector that joins the time's: pooled text and picture sizes (XL); 0 = there is none
+    noise_labels: int = 0  # levels of the small picture's noise that it knows apart, told beside the time (x4: 1000)
+    text_only: tuple[bool, ...] = ()  # levels whose first attention, too, is to the text (x4); () = none
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,17 @@ class NoiseSpec:
 
 
 @dataclass(frozen=True)
+class LowResSpec:
+    """What a model that enlarges is shown of the small picture: its pixels, noised to a level it is told.
+
+    noise: in -1..1 pixels, the schedule of the noise laid over them.  highest_level: the last it was trained on.
+    """
+
+    noise: NoiseSpec = NoiseSpec(start=0.0001, end=0.02)
+    highest_level: int = 350
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """Everything needed to build the networks of a checkpoint, and where each fact came from if it was a choice."""
 
@@ -87,3 +101,4 @@ class ModelSpec:
     zero_empty: bool = False  # an empty negative prompt is a text of zeros (XL)
     few_steps: str = ""  # "Turbo", "LCM", "Lightning", ...: the distillation its metadata or name tells of
     depth_model: bool = False  # the file carries a depth estimator under depth_model.*
+    low_res: LowResSpec | None = None  # of a model that enlarges pictures

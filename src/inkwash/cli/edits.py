@@ -50,6 +50,7 @@ def img2img(
         float, flag(SOURCE, help_of("initial_noise_multiplier"))
     ] = DEFAULT.initial_noise_multiplier,
     color_correction: Annotated[bool, flag(SOURCE, help_of("color_correction"), "--color-correction")] = False,
+    noise_level: Annotated[int, flag(SOURCE, help_of("noise_level"))] = DEFAULT.noise_level,
     depth: Annotated[Path | None, flag(SOURCE, help_of("depth"))] = None,
     loopback: Annotated[int, flag(SOURCE, "So many times, each from the one before.")] = 1,
     keep_source: Keep = True,
@@ -63,6 +64,7 @@ def img2img(
         "exact_steps": exact_steps,
         "initial_noise_multiplier": initial_noise_multiplier,
         "color_correction": color_correction,
+        "noise_level": noise_level,
     }
     base = request_of(drawing, **more)
 

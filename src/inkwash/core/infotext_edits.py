@@ -90,6 +90,7 @@ def _source(request: GenerateRequest) -> Found:
         ("Exact steps", request.exact_steps or None),
         ("Noise multiplier", None if multiplier == 1 else multiplier),
         ("Color correction", request.color_correction or None),
+        ("Noise level", None if request.noise_level == DEFAULTS.noise_level else request.noise_level),
     ]
 
 

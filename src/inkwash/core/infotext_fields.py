@@ -176,6 +176,7 @@ READ: tuple[tuple[str, str, Callable[[str], object]], ...] = (
     ("Exact steps", "exact_steps", _boolean),
     ("Noise multiplier", "initial_noise_multiplier", _number),
     ("Color correction", "color_correction", _boolean),
+    ("Noise level", "noise_level", int),
     ("Mask blur", "mask_blur", _number),
     ("Masked content", "inpainting_fill", str),
     ("Masked area padding", "only_masked_padding", int),

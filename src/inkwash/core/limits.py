@@ -58,6 +58,7 @@ RANGES: tuple[tuple[str, float | None, float | None], ...] = (
     ("rho", 0, 1000),
     ("denoising_strength", 0, 1),
     ("initial_noise_multiplier", 0, 10),
+    ("noise_level", 0, 999),
     ("mask_blur", 0, 256),
     ("only_masked_padding", 0, 4096),
     ("refiner_switch_at", 0, 1),

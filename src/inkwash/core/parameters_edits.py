@@ -104,6 +104,11 @@ _SOURCE: tuple[Parameter, ...] = (
         Text("Give the result the picture's colours.", "让结果保持原图的颜色。"),
     ),
     Parameter(
+        "noise_level", "integer", "edit", Text("Noise over the small picture", "小图上的噪声"),
+        Text("For the x4 upscaler, 0 to 350: more invents more.", "用于 x4 放大模型，0 到 350：越大，新添的内容越多。"),
+        step=5,
+    ),
+    Parameter(
         "depth", "image", "edit", Text("Depth map", "深度图"),
         Text("Depth map for a depth model: grey, near is bright.", "给深度模型用的深度图：灰度，近处亮。"),
     ),

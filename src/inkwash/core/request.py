@@ -108,11 +108,13 @@ class GenerateRequest:
     skip_early_cfg: float = 0.0  # fraction of the first steps drawn without guidance
 
     init_image: Image | None = None  # the picture to start from; None: from noise alone
+    # Enlarged by the x4 upscaler: to width x height, by default to four times its size, always from noise alone.
     resize_mode: ResizeMode = "just resize"  # how init_image (and mask) is fitted to width x height
     denoising_strength: float | None = 0.75  # 0 returns init_image, 1 keeps nothing of it; None: 0.75
     exact_steps: bool = False  # draw exactly ``steps`` steps, not the share of them the strength leaves
     initial_noise_multiplier: float = 1.0  # on the noise laid over init_image
     color_correction: bool = False  # give the result init_image's colours
+    noise_level: int = 20  # for the x4 upscaler: noise over init_image, 0..350; more invents more
     depth: Image | None = None  # for depth models: grey, near is bright, of init_image's size
 
     mask: Image | None = None  # of init_image's size: white is redrawn, black comes back bit for bit

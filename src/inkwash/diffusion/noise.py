@@ -72,6 +72,10 @@ class PictureNoise:
         """The noise the picture starts from, (channels, h, w); the same at every call."""
         return self._initial.clone()
 
+    def beside(self, channels: int) -> Tensor:
+        """The next draw of the picture's generator, for a picture of that many channels that the model sees."""
+        return self._later((channels, *self._shape[1:]))
+
     def ancestral(self, sigma: Tensor, sigma_next: Tensor) -> Tensor:
         """The next draw of the picture's generator, whatever the sigmas."""
         return self._later(self._shape)

@@ -21,7 +21,8 @@ from inkwash.imaging.join import joined
 class Canvas:
     """What one request draws on.
 
-    picture: RGB, what the latents start from, at the drawing size; own: it at its own size, for resize mode "latent".
+    picture: RGB, what the latents start from, at the drawing size, or what is enlarged to that size; own: it at its own
+    size, for resize mode "latent".
     mask, depth: "L" of the drawing size.  whole, share: the picture the drawn part is pasted into and its share there,
     "L"; box: where, for "only masked".  colours: whose colours the result takes.
     """
@@ -67,10 +68,15 @@ def _least(share: Image.Image, moved: Image.Image) -> Image.Image:
     return Image.fromarray(np.where(allowed, np.asarray(moved), 0).astype(np.uint8))
 
 
-def canvas_of(request: GenerateRequest) -> Canvas | None:
-    """request: settled.  None if it starts from noise alone.  Raises InvalidRequest."""
+def canvas_of(request: GenerateRequest, enlarges: int = 1) -> Canvas | None:
+    """request: settled.  None if it starts from noise alone.  Raises InvalidRequest.
+
+    enlarges: how many times the picture's side grows by a model made for that, which takes no mask.
+    """
     if request.init_image is None:
         return None
+    if enlarges > 1:
+        return _small(request, enlarges)
     source, mask, size = flattened(request.init_image), request_mask(request), drawing_size(request)
     if mask is None:
         fit = _fitting(request, size, None)
@@ -93,6 +99,14 @@ def canvas_of(request: GenerateRequest) -> Canvas | None:
         box=box,
         colours=_colours(request, picture),
     )
+
+
+def _small(request: GenerateRequest, enlarges: int) -> Canvas:
+    """The picture at the size from which it grows to the drawing's."""
+    assert request.init_image is not None
+    width, height = drawing_size(request)
+    picture = _fitting(request, (width // enlarges, height // enlarges), None)(flattened(request.init_image))
+    return Canvas(picture, colours=_colours(request, picture))
 
 
 def drawing_size(request: GenerateRequest) -> Size:

@@ -41,6 +41,8 @@ def _family(spec: ModelSpec, request: GenerateRequest) -> Iterator[str]:
 def _size(spec: ModelSpec, request: GenerateRequest) -> Iterator[str]:
     native, width, height = spec.native_size, request.width or spec.native_size, request.height or spec.native_size
     part = width * height / native**2
+    if spec.low_res:  # what it enlarges has a composition already
+        return
     if not SMALLEST <= part <= LARGEST:
         fault = "washed-out or cut-off pictures" if part < SMALLEST else "doubled figures; draw smaller, then enlarge"
         yield f"{spec.name} was made for pictures of about {native}x{native}; {width}x{height} may give {fault}."

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from inkwash.checkpoint.families import Number
 from inkwash.core.request import Emphasis
-from inkwash.generation.run import Encoded, EncodeText, Row, Run
+from inkwash.generation.run import Beside, Encoded, EncodeText, Row, Run
 from inkwash.models.stable_diffusion import StableDiffusion
 from inkwash.prompt import parse_compositions, schedule, tokenize
 from inkwash.prompt.tokenizer import load as load_tokenizer
@@ -93,7 +93,7 @@ def as_negative(model: StableDiffusion, prompt: str, text: Encoded) -> Encoded:
     return replace(text, score=LOW_SCORE)
 
 
-def row(model: StableDiffusion, x: Tensor, sigma: float, text: Encoded, concat: Tensor | None) -> Row:
+def row(model: StableDiffusion, x: Tensor, sigma: float, text: Encoded, beside: Beside | None = None) -> Row:
     """One line of a U-Net call on the whole picture x, (4, h, w).
 
     SDXL is told that the picture was never larger and is not cut, as in A1111 by default.
@@ -104,7 +104,8 @@ def row(model: StableDiffusion, x: Tensor, sigma: float, text: Encoded, concat: 
         told: dict[Number, float] = {"height": height, "width": width, "top": 0, "left": 0}
         told |= {"target height": height, "target width": width, "score": text.score}
         added = model.added(text.pooled, told)
-    return Row(x, sigma, text.context, concat, added)
+    beside = beside or Beside()
+    return Row(x, sigma, text.context, beside.concat, added, beside.noise_level)
 
 
 def to_common_length(contexts: Sequence[Tensor], length: int) -> list[Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from inkwash import __version__
 from inkwash.core import infotext
-from inkwash.core.errors import Enough, InkwashError, InvalidRequest
+from inkwash.core.errors import Enough, InkwashError
 from inkwash.core.limits import Limits
 from inkwash.core.progress import Decoding, Drawn, Progress, Started, Step
 from inkwash.core.request import GenerateRequest, HiresPass
@@ -22,18 +22,19 @@ from inkwash.diffusion.noise import PictureNoise
 from inkwash.generation.canvas import Canvas, canvas_of, drawing_size
 from inkwash.generation.cautions import cautions
 from inkwash.generation.conditioning import TextSettings
-from inkwash.generation.latents import DEPTH_CHANNELS, Source, source_of
+from inkwash.generation.latents import Source, source_of
 from inkwash.generation.loop import MAX_ROWS
 from inkwash.generation.pictures import as_image
 from inkwash.generation.prepare import sampling_of, settle
 from inkwash.generation.refine import Enlarging, enlarge, enlarging_of, second_pass
 from inkwash.generation.run import Decode, Run
-from inkwash.generation.tasks import Drawing, Refiner, Sampling, Watch, Wishes, img2img, txt2img
+from inkwash.generation.suits import check_depth, check_enlarging
+from inkwash.generation.tasks import Drawing, Refiner, Sampling, Watch, Wishes, img2img, txt2img, upscale
 from inkwash.generation.wording import Library, Wording, word
 from inkwash.imaging.upscale import Upscaler
 from inkwash.models.stable_diffusion import StableDiffusion
 from inkwash.prompt import advise, load_tokenizer
-from inkwash.runtime.memory import working_memory
+from inkwash.runtime.memory import LATENT_PIXELS, working_memory
 
 ADVISED = 10_000
 """Characters of a prompt that advice is given on; reading more closely what no person typed would cost a second."""
@@ -123,7 +124,8 @@ def plan(
 
     Raises InvalidRequest.
     """
-    settled = settle(request, model.spec.native_size, limits)
+    check_enlarging(request, model, [*(others or {}).values()])
+    settled = settle(request, model.spec.native_size, limits, enlarges=model.enlarges)
     varied = settled.subseed_strength > 0  # then the seed stands still and the subseed counts
     pictures = tuple(
         Picture(
@@ -140,13 +142,13 @@ def plan(
     later = others.get(hires.model or "", model) if hires else model
     enlarging = enlarging_of(settled, hires, later, sampling, upscaler) if hires else None
     last = enlarging.sampling if enlarging else sampling
-    _check_depth(settled, [model, later, *others.values()])
+    check_depth(settled, [model, later, *others.values()])
     return Job(
         model,
         settled,
         sampling,
         pictures,
-        canvas=canvas_of(settled),
+        canvas=canvas_of(settled, model.enlarges),
         enlarging=enlarging,
         refiner=_refiner(settled, others, last),
     )
@@ -166,15 +168,6 @@ def _refiner(request: GenerateRequest, others: Mapping[str, StableDiffusion], sa
     if request.refiner is None:
         return None
     return Refiner(others[request.refiner], math.ceil(request.refiner_switch_at * sampling.calls))
-
-
-def _check_depth(request: GenerateRequest, models: Sequence[StableDiffusion]) -> None:
-    needed = any(model.spec.unet.in_channels == DEPTH_CHANNELS for model in models)
-    if needed and (request.init_image is None or request.depth is None):
-        raise InvalidRequest(
-            "This model draws over a depth map, and the request has none.",
-            "Give a picture and its depth map (grey, near is bright), or choose another model.",
-        )
 
 
 @dataclass(frozen=True)
@@ -277,6 +270,9 @@ def first_pass(job: Job, picture: Picture, source: Source | None, tell: Progress
     wishes, noise = wishes_of(job, picture.wording), noise_of(job, picture, drawing_size(job.request))
     watch = _watch(job, picture, tell, job.model, job.sampling, 0)
     refiner = None if job.enlarging else job.refiner
+    if source is not None and job.model.spec.low_res is not None:
+        level = job.request.noise_level
+        return Drawing((yield from upscale(job.model, wishes, job.sampling, source, level, noise, watch)))
     if source is not None:
         return (yield from img2img(job.model, wishes, job.sampling, source, noise, watch, refiner))
     prompts = wishes.prompt, wishes.negative_prompt, wishes.text
@@ -296,7 +292,8 @@ def started(job: Job) -> Started:
 def memory_of(job: Job, strict: bool) -> int:
     """Bytes that drawing takes beside the weights, by estimate: in fast mode the pictures of a batch share a call."""
     request, model = job.request, job.model
-    widths = model.spec.unet.channels[0], model.spec.vae.channels[0]
+    more = LATENT_PIXELS // model.latent_factor**2  # latents a pixel: in the x4 upscaler four times the usual
+    widths = model.spec.unet.channels[0] * more, model.spec.vae.channels[0]
     rows = 2 if strict else min(2 * request.batch_size, MAX_ROWS)  # with and without the prompt
     return working_memory(*job.size, rows, model.dtype, *widths)
 

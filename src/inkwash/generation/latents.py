@@ -11,8 +11,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from inkwash.core.request import GenerateRequest, InpaintingFill, SoftInpainting
+from inkwash.diffusion.noise import PictureNoise
+from inkwash.diffusion.parametrization import add_noise
 from inkwash.generation.canvas import Canvas
-from inkwash.generation.run import Encode, Run
+from inkwash.generation.run import Beside, Encode, Run
 from inkwash.models.stable_diffusion import StableDiffusion
 
 MODES: dict[str, tuple[str, bool]] = {
@@ -33,7 +35,7 @@ DEPTH_CHANNELS, MASKED_CHANNELS = 5, 9
 class Source:
     """A canvas as tensors, and how a picture starts from it."""
 
-    picture: Tensor  # (3, H, W) in 0..1, at the drawing size
+    picture: Tensor  # (3, H, W) in 0..1, at the drawing size; for the x4 upscaler at a quarter of it
     own: Tensor | None  # (3, H', W'): encoded instead of ``picture``, and its latents resized
     mask: Tensor | None  # (1, H, W) in 0..1, 1 = redraw
     depth: Tensor | None  # (1, H, W) in 0..1
@@ -137,14 +139,21 @@ def cropped(x: Tensor, size: tuple[int, int]) -> Tensor:
     return x[:, top : top + size[0], left : left + size[1]]
 
 
-def concat_of(model: StableDiffusion, source: Source | None, like: Tensor) -> Run[Tensor | None]:
-    """What this U-Net wants to see beside x, (c, h, w): nothing; mask and masked picture (9 channels); depth (5)."""
+def beside_of(model: StableDiffusion, source: Source | None, like: Tensor) -> Run[Beside]:
+    """What this U-Net wants to see beside x: nothing; mask and masked picture (9 channels); depth (5)."""
     channels = model.spec.unet.in_channels
     if channels == DEPTH_CHANNELS:
-        return _depth(source, like)
+        return Beside(_depth(source, like))
     if channels != MASKED_CHANNELS:
-        return None
-    return (yield from _masked(model, source, like))
+        return Beside()
+    return Beside((yield from _masked(model, source, like)))
+
+
+def noised(model: StableDiffusion, picture: Tensor, level: int, noise: PictureNoise) -> Tensor:
+    """picture: (3, h, w) in 0..1.  As the x4 upscaler sees it: in -1..1, at that level of a schedule of its own."""
+    assert model.low_res_schedule is not None
+    pixels = picture.to(model.device) * 2 - 1
+    return add_noise(pixels, noise.beside(pixels.shape[0]), torch.tensor(level), model.low_res_schedule)
 
 
 def _masked(model: StableDiffusion, source: Source | None, like: Tensor) -> Run[Tensor]:

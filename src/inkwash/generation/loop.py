@@ -203,6 +203,7 @@ def denoise(questions: Sequence[Denoise]) -> list[list[Tensor]]:
             torch.stack(to_common_length([row.context for row in rows], length)),
             _stacked([row.concat for row in rows]),
             _stacked([row.added for row in rows]),
+            [row.noise_level for row in rows if row.noise_level is not None] or None,
         )
     )
     return [[next(answers) for _ in question.rows] for question in questions]

@@ -18,13 +18,18 @@ from inkwash.diffusion.noise_schedule import NoiseSchedule
 from inkwash.generation.tasks import Sampling
 
 
-def settle(request: GenerateRequest, native_size: int, limits: Limits | None = None) -> GenerateRequest:
+def settle(
+    request: GenerateRequest, native_size: int, limits: Limits | None = None, enlarges: int = 1
+) -> GenerateRequest:
     """Replace every None and -1 by what will be used, so that the result says how to draw it again.
+
+    enlarges: how many times a picture's side grows by a model made for that, which always begins with noise alone.
 
     Raises InvalidRequest naming the first field that cannot be drawn.
     """
     sampler, schedule = resolve(request.sampler)
-    width, height = _size(request, native_size)
+    width, height = _size(request, native_size, enlarges)
+    strength = STRENGTH if request.denoising_strength is None else request.denoising_strength
     settled = dataclasses.replace(
         request,
         width=width,
@@ -34,7 +39,7 @@ def settle(request: GenerateRequest, native_size: int, limits: Limits | None = N
         sampler=sampler.name,
         schedule=schedule.name if schedule and request.schedule == "Automatic" else request.schedule,
         steps=len(request.sigmas) - 1 if request.sigmas else request.steps,
-        denoising_strength=STRENGTH if request.denoising_strength is None else request.denoising_strength,
+        denoising_strength=1.0 if enlarges > 1 else strength,
     )
     return check(settled, limits)
 
@@ -43,13 +48,13 @@ STRENGTH = 0.75
 """A1111's denoising strength, where a request leaves it open."""
 
 
-def _size(request: GenerateRequest, native_size: int) -> tuple[int, int]:
-    """Pixels of the first pass: as asked, else the picture's own, else the model's."""
+def _size(request: GenerateRequest, native_size: int, enlarges: int) -> tuple[int, int]:
+    """Pixels of the first pass: as asked, else the picture's own, enlarged, else the model's."""
     width, height, image = request.width, request.height, request.init_image
     if image is None or request.only_masked or not hasattr(image, "getbands"):  # limits will say what is wrong with it
         return width or native_size, height or native_size
     if width is None and height is None:
-        return whole_eighths(image.size)
+        return whole_eighths((image.width * enlarges, image.height * enlarges))
     own = image.size
     wide, high = whole_eighths((round((height or 0) * own[0] / own[1]), round((width or 0) * own[1] / own[0])))
     return width or wide, height or high

@@ -29,8 +29,17 @@ class Row:
     x: Tensor  # (4, h, w) float32, x0 + sigma * eps
     sigma: float
     context: Tensor  # (77 n, D) float32
-    concat: Tensor | None = None  # (5, h, w): mask and masked picture, for inpainting models
+    concat: Tensor | None = None  # what is seen beside x: (5, h, w) mask and masked picture; (3, h, w) small picture
     added: Tensor | None = None  # (A,) float32: pooled text and sizes, for SDXL
+    noise_level: int | None = None  # of the small picture that the x4 upscaler sees
+
+
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """What a U-Net sees beside x, the same at every step."""
+
+    concat: Tensor | None = None  # (c, h, w)
+    noise_level: int | None = None  # of the x4 upscaler's small picture
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,14 +17,15 @@ from inkwash.generation.conditioning import Conditioning, TextSettings, encode_p
 from inkwash.generation.latents import (
     MASKED_CHANNELS,
     Source,
-    concat_of,
+    beside_of,
     encoded,
     mixed,
     mixed_softly,
     moved,
+    noised,
     redrawn,
 )
-from inkwash.generation.run import Denoise, Run
+from inkwash.generation.run import Beside, Denoise, Run
 from inkwash.models.stable_diffusion import StableDiffusion
 
 Watch = Callable[[int, Tensor, float, Tensor], None]
@@ -118,6 +119,26 @@ def img2img(
     return Drawing(latents, moved(original, latents, redrawn(source, latents), source.soft))
 
 
+def upscale(
+    model: StableDiffusion,
+    wishes: Wishes,
+    sampling: Sampling,
+    source: Source,
+    noise_level: int,
+    noise: PictureNoise,
+    watch: Watch,
+) -> Run[Tensor]:
+    """The x4 upscaler: noise -> latents (4, h, w), beside a small picture that is seen, noised, at every step.
+
+    source: its picture is the small one, a pixel a latent.  noise_level: how far it is noised, and what the model is
+    told; noise conditioning augmentation, arXiv:2106.15282.
+    """
+    seen = noised(model, source.picture, noise_level, noise)
+    ask = yield from reading(model, wishes, sampling, Beside(seen, noise_level))
+    x = yield from drive(start(noise.initial(), sampling), sampling, noise, watch, ask)
+    return finish(x, sampling)
+
+
 def draw_over(
     original: Tensor,
     model: StableDiffusion,
@@ -152,18 +173,23 @@ def asking(
     refiner: Refiner | None,
 ) -> Run[Ask]:
     """Everything this model must know before the first step; the same of the refiner, which takes over later."""
+    beside = yield from beside_of(model, source, like)
+    ask = yield from reading(model, wishes, sampling, beside)
+    if refiner is None:
+        return ask
+    later = yield from asking(refiner.model, wishes, sampling, source, like, None)
+    return lambda x, sigma, call: (ask if call < refiner.call else later)(x, sigma, call)
+
+
+def reading(model: StableDiffusion, wishes: Wishes, sampling: Sampling, beside: Beside) -> Run[Ask]:
+    """The texts are encoded once; then every step asks the model of them."""
     edits, hires = sampling.edits or sampling.calls, sampling.hires_edits
     cond = yield from encode_prompt(model, wishes.prompt, edits, wishes.text, compose=True, hires_calls=hires)
     uncond = yield from encode_prompt(
         model, wishes.negative_prompt, edits, wishes.text, compose=False, hires_calls=hires
     )
-    concat = yield from concat_of(model, source, like)
     texts = Texts(cond, uncond)
-    ask: Ask = lambda x, sigma, call: predict(model, x, sigma, texts, concat, sampling, call)  # noqa: E731
-    if refiner is None:
-        return ask
-    later = yield from asking(refiner.model, wishes, sampling, source, like, None)
-    return lambda x, sigma, call: (ask if call < refiner.call else later)(x, sigma, call)
+    return lambda x, sigma, call: predict(model, x, sigma, texts, beside, sampling, call)
 
 
 def behind(ask: Ask, original: Tensor, redraw: Tensor, soft: SoftInpainting | None) -> Ask:
@@ -207,7 +233,7 @@ def drive(x: Tensor, sampling: Sampling, noise: PictureNoise, watch: Watch, ask:
 
 
 def predict(
-    model: StableDiffusion, x: Tensor, sigma: float, texts: Texts, concat: Tensor | None, sampling: Sampling, call: int
+    model: StableDiffusion, x: Tensor, sigma: float, texts: Texts, beside: Beside, sampling: Sampling, call: int
 ) -> Run[Prediction]:
     """What the model sees in x at sigma, guided by the texts: one row a text that counts, combined."""
     guidance, calls = sampling.guidance, sampling.calls
@@ -216,7 +242,7 @@ def predict(
     weights = [weight for _, weight in parts]
     if guidance.needs_uncond(sigma, call, calls, weights) or sampling.sampler.needs_uncond:
         parts = parts + texts.uncond.at(call)
-    answers: list[Tensor] = yield Denoise(model, tuple(row(model, x, sigma, text, concat) for text, _ in parts))
+    answers: list[Tensor] = yield Denoise(model, tuple(row(model, x, sigma, text, beside) for text, _ in parts))
     return guidance.combine(
         list(zip(answers, weights, strict=False)),
         answers[-1] if len(answers) > len(weights) else None,

@@ -64,19 +64,23 @@ class FeedForward(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Self-attention, cross-attention to the text, feed-forward; each on a LayerNorm, each added."""
+    """Self-attention, cross-attention to the text, feed-forward; each on a LayerNorm, each added.
 
-    def __init__(self, width: int, context_width: int, heads: int, attend: Attend) -> None:
+    text_only: the first attention is to the text, too, as where the x4 upscaler has too many pixels for themselves.
+    """
+
+    def __init__(self, width: int, context_width: int, heads: int, attend: Attend, text_only: bool = False) -> None:
         super().__init__()
+        self.text_only = text_only
         self.norm1 = nn.LayerNorm(width)
-        self.attn1 = Attention(width, width, heads, attend)
+        self.attn1 = Attention(width, context_width if text_only else width, heads, attend)
         self.norm2 = nn.LayerNorm(width)
         self.attn2 = Attention(width, context_width, heads, attend)
         self.norm3 = nn.LayerNorm(width)
         self.ff = FeedForward(width)
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        x = x + self.attn1(self.norm1(x))
+        x = x + self.attn1(self.norm1(x), context if self.text_only else None)
         x = x + self.attn2(self.norm2(x), context)
         return x + self.ff(self.norm3(x))
 
@@ -85,13 +89,20 @@ class SpatialTransformer(nn.Module):
     """The pixels of a feature map as tokens that look at one another and at the text."""
 
     def __init__(
-        self, channels: int, context_width: int, heads: int, depth: int, linear_projection: bool, attend: Attend
+        self,
+        channels: int,
+        context_width: int,
+        heads: int,
+        depth: int,
+        linear_projection: bool,
+        attend: Attend,
+        text_only: bool = False,
     ) -> None:
         super().__init__()
         self.norm = nn.GroupNorm(GROUPS, channels, eps=1e-6)
         self.proj_in = _projection(channels, linear_projection)
         self.transformer_blocks = nn.ModuleList(
-            TransformerBlock(channels, context_width, heads, attend) for _ in range(depth)
+            TransformerBlock(channels, context_width, heads, attend, text_only) for _ in range(depth)
         )
         self.proj_out = _projection(channels, linear_projection)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -43,6 +44,17 @@ class Upsample(nn.Module):
         """x: (B, C, H, W).  size: (H', W') of the skip it must meet when that is not exactly the double."""
         height, width = size or (2 * x.shape[2], 2 * x.shape[3])
         return self.conv(F.interpolate(x, size=(height, width), mode="nearest"))
+
+
+def table(count: int, width: int, std: float) -> nn.Embedding:
+    """``count`` vectors, at first random.
+
+    On the meta device they are left empty: normal_ imports torch._dynamo there, which costs a second at every start.
+    """
+    values = torch.empty(count, width)
+    if not values.is_meta:
+        nn.init.normal_(values, std=std)
+    return nn.Embedding.from_pretrained(values, freeze=False)  # type: ignore[no-untyped-call]
 
 
 def tokens_of(x: Tensor) -> Tensor:

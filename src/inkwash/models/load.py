@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from inkwash.checkpoint import FAMILIES, ModelSpec, detect, detect_vae, model_weights, parameters, vae_weights
 from inkwash.checkpoint.files import open_source
 from inkwash.checkpoint.spec import NoiseSpec
-from inkwash.core.errors import DamagedFile
+from inkwash.core.errors import DamagedFile, UnsupportedModel
 from inkwash.diffusion.noise_schedule import NoiseSchedule
 from inkwash.models.stable_diffusion import StableDiffusion
 from inkwash.models.text import TextEncoder
@@ -58,10 +58,27 @@ def load(
                 put(networks, name, weight, for_vae)
     if vae_path is not None:
         networks["vae"] = vae = load_vae(vae_path, for_vae)
+        _check_factor(spec, vae, vae_path)
     _finish(networks, compute, purpose)
     return StableDiffusion(
-        spec, tuple(texts), unet, vae, noise_schedule(spec.noise), compute.device, compute.dtype, for_vae.dtype
+        spec,
+        tuple(texts),
+        unet,
+        vae,
+        noise_schedule(spec.noise),
+        compute.device,
+        compute.dtype,
+        for_vae.dtype,
+        noise_schedule(spec.low_res.noise) if spec.low_res else None,
     )
+
+
+def _check_factor(spec: ModelSpec, vae: VAE, path: Path) -> None:
+    """The x4 upscaler's latents are a quarter of the picture's side, all others' an eighth."""
+    levels, own = len(vae.spec.channels), len(spec.vae.channels)
+    if levels != own:
+        message = f"{path} makes latents of 1/{2 ** (levels - 1)} of a picture's side, {spec.name} 1/{2 ** (own - 1)}."
+        raise UnsupportedModel(message, "Leave the model its own VAE.")
 
 
 def weights_size(spec: ModelSpec, compute: Compute) -> int:
@@ -79,8 +96,9 @@ def noise_schedule(spec: NoiseSpec) -> NoiseSchedule:
 
 
 def vae_dtype(spec: ModelSpec, dtype: torch.dtype) -> torch.dtype:
-    """SDXL's autoencoder overflows float16, so that pictures come out black; it computes in float32 instead."""
-    return torch.float32 if dtype is torch.float16 and spec.family.startswith("sdxl") else dtype
+    """SDXL's autoencoder and the x4's overflow float16, so that pictures come out black; they compute in float32."""
+    overflows = spec.family in ("sdxl", "sdxl-refiner", "x4")
+    return torch.float32 if dtype is torch.float16 and overflows else dtype
 
 
 def load_vae(path: Path, compute: Compute) -> VAE:

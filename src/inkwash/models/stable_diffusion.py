@@ -33,11 +33,17 @@ class StableDiffusion:
     device: torch.device
     dtype: torch.dtype
     vae_dtype: torch.dtype
+    low_res_schedule: NoiseSchedule | None = None  # of the noise over the x4 upscaler's small picture
 
     @property
     def latent_factor(self) -> int:
-        """Picture pixels a latent pixel, 8 for Stable Diffusion."""
+        """Picture pixels a latent pixel: 8, and 4 for the x4 upscaler."""
         return int(2 ** (len(self.spec.vae.channels) - 1))
+
+    @property
+    def enlarges(self) -> int:
+        """How many times a picture's side grows: the x4 upscaler sees one pixel a latent pixel.  1: not at all."""
+        return self.latent_factor if self.spec.low_res else 1
 
     @torch.inference_mode()
     def encode_tokens(self, encoder: int, ids: Tensor, clip_skip: int, end: int) -> tuple[Tensor, Tensor | None]:
@@ -70,11 +76,12 @@ class StableDiffusion:
         context: Tensor,
         concat: Tensor | None,
         added: Tensor | None = None,
+        noise_levels: Sequence[int] | None = None,
     ) -> Tensor:
         """One U-Net call.  x: (R, 4, h, w), each row at its own sigma, in the variance-exploding form x0 + sigma * eps.
 
-        context: (R, M, D).  concat: (R, 5, h, w) for inpainting models.  added: (R, added_width) for SDXL.  Returns the
-        predicted x0, (R, 4, h, w).
+        context: (R, M, D).  concat: (R, 5, h, w) for inpainting models, (R, 3, h, w) for the x4 upscaler, with the
+        noise_levels of that small picture.  added: (R, added_width) for SDXL.  Returns the predicted x0, (R, 4, h, w).
         """
         sigma = torch.tensor(sigmas, dtype=torch.float32, device=self.device)
         t = torch.tensor([self.noise_schedule.t(s) for s in sigmas], dtype=torch.float32, device=self.device)
@@ -83,7 +90,8 @@ class StableDiffusion:
             model_input = torch.cat([model_input, concat], dim=1)
         model_input = model_input.to(self.dtype, memory_format=torch.channels_last)
         told = None if added is None else added.to(self.dtype)
-        output = self.unet(model_input, t, context.to(self.dtype), told).float()
+        levels = None if noise_levels is None else torch.tensor(noise_levels, device=self.device)
+        output = self.unet(model_input, t, context.to(self.dtype), told, levels).float()
         return denoised(output.contiguous(), x, sigma, self.spec.prediction)
 
     @torch.inference_mode()

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from inkwash.checkpoint.spec import TextSpec
+from inkwash.models.blocks import table
 
 
 def quick_gelu(x: Tensor) -> Tensor:
@@ -20,26 +21,15 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"quick_gelu": quick_gelu, 
 
 
 class Embeddings(nn.Module):
-    """Token vectors plus position vectors."""
+    """Token vectors plus position vectors, with CLIP's first values."""
 
     def __init__(self, spec: TextSpec) -> None:
         super().__init__()
-        self.token_embedding = _table(spec.vocabulary, spec.width, std=0.02)
-        self.position_embedding = _table(spec.positions, spec.width, std=0.01)
+        self.token_embedding = table(spec.vocabulary, spec.width, std=0.02)
+        self.position_embedding = table(spec.positions, spec.width, std=0.01)
 
     def forward(self, ids: Tensor) -> Tensor:
         return self.token_embedding(ids) + self.position_embedding.weight[: ids.shape[1]]
-
-
-def _table(count: int, width: int, std: float) -> nn.Embedding:
-    """An embedding with CLIP's first values.
-
-    On the meta device it is left without: normal_ imports torch._dynamo there, which costs a second at every start.
-    """
-    values = torch.empty(count, width)
-    if not values.is_meta:
-        nn.init.normal_(values, std=std)
-    return nn.Embedding.from_pretrained(values, freeze=False)  # type: ignore[no-untyped-call]
 
 
 class SelfAttention(nn.Module):

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from inkwash.checkpoint.parameters import reads_text_only
 from inkwash.checkpoint.spec import UNetSpec
 from inkwash.models.attention import Attend, SpatialTransformer, sdpa
-from inkwash.models.blocks import GROUPS, ResnetBlock, Upsample
+from inkwash.models.blocks import GROUPS, ResnetBlock, Upsample, table
 
 EPS = 1e-5
 
@@ -59,10 +60,12 @@ class Level(nn.Module):
     ) -> None:
         """inputs: channels entering each residual block.  last: this level does not change the resolution after it."""
         super().__init__()
-        channels, depth = spec.channels[level], spec.depths[level]
+        channels, depth, text_only = spec.channels[level], spec.depths[level], reads_text_only(spec, level)
         self.resnets = nn.ModuleList(ResnetBlock(width, channels, time_width, EPS) for width in inputs)
         self.attentions = nn.ModuleList(
-            SpatialTransformer(channels, spec.context_width, spec.heads[level], depth, spec.linear_projection, attend)
+            SpatialTransformer(
+                channels, spec.context_width, spec.heads[level], depth, spec.linear_projection, attend, text_only
+            )
             for _ in inputs
             if depth
         )
@@ -107,6 +110,8 @@ class UNet(nn.Module):
         self.time_embedding = TimeEmbedding(first, time_width)
         if spec.added_width:
             self.add_embedding = TimeEmbedding(spec.added_width, time_width)
+        if spec.noise_labels:
+            self.class_embedding = table(spec.noise_labels, time_width, std=1.0)
 
         skips = [first]
         self.down_blocks = nn.ModuleList()
@@ -129,15 +134,25 @@ class UNet(nn.Module):
         self.conv_norm_out = nn.GroupNorm(GROUPS, first, eps=EPS)
         self.conv_out = nn.Conv2d(first, spec.out_channels, 3, padding=1)
 
-    def forward(self, x: Tensor, t: Tensor, context: Tensor, added: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        t: Tensor,
+        context: Tensor,
+        added: Tensor | None = None,
+        noise_levels: Tensor | None = None,
+    ) -> Tensor:
         """x: (B, in_channels, h, w) latents of any size.  t: (B,) in 0..999, fractions allowed.  context: (B, M, D).
 
-        added: (B, added_width), for SDXL; see ``stable_diffusion.StableDiffusion.added``.
+        added: (B, added_width), for SDXL; see ``stable_diffusion.StableDiffusion.added``.  noise_levels: (B,) int64,
+        of the small picture that the x4 upscaler sees.
         Returns (B, out_channels, h, w).
         """
         time = self.time_embedding(timestep_embedding(t, self.spec.channels[0]).to(x.dtype))
         if added is not None:
             time = time + self.add_embedding(added)
+        if noise_levels is not None:
+            time = time + self.class_embedding(noise_levels)
         time = F.silu(time)
         x = self.conv_in(x)
         skips = [x]
