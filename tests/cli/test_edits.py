@@ -172,7 +172,6 @@ def test_loopback_draws_each_from_the_one_before(engine: FakeEngine, photo: Path
         (["img2img", "{}/photo.png", "--width", "65"], "multiple of 8"),
         (["img2img", "{}/photo.png", "--loopback", "0"], "--loopback"),
         (["img2img", "{}/photo.png", "--resize-mode", "crob"], "crop and resize"),
-        (["img2img", "{}/photo.png", "--hires-scale", "2", "--hires-upscaler", "ESRGAN"], "Lanczos"),
         (["inpaint", "{}/photo.png", "--mask", "{}/small.png"], "32x32, the picture 64x48"),
     ],
 )

@@ -66,7 +66,6 @@ def test_a_bad_field_is_named_with_a_remedy(field: str, value: object, remedy: s
         (HiresPass(scale=math.nan), "hires.scale"),
         (HiresPass(steps=-1), "hires.steps"),
         (HiresPass(width=1001), "1000 or 1008"),
-        (HiresPass(upscaler="latnet"), "Latent"),
         (HiresPass(sampler="Eulr"), "Euler"),
         (HiresPass(schedule="Karas"), "Karras"),
     ],
@@ -85,6 +84,12 @@ def test_a_hires_pass_larger_than_the_limit_is_refused() -> None:
 def test_a_hires_pass_takes_its_proper_spelling() -> None:
     checked = check(dataclasses.replace(GOOD, hires=HiresPass(sampler="euler a karras", upscaler="latent (NEAREST)")))
     assert checked.hires == HiresPass(sampler="Euler a", schedule="Karras", upscaler="Latent (nearest)")
+
+
+@pytest.mark.parametrize("name", ["4x-UltraSharp", "latentSharp.pth", "R-ESRGAN 4x+"])
+def test_names_of_learned_upscalers_pass(name: str) -> None:
+    checked = check(dataclasses.replace(GOOD, hires=HiresPass(upscaler=f" {name}")))
+    assert checked.hires == HiresPass(upscaler=name)
 
 
 def test_pictures_of_a_request_must_fit_together() -> None:

@@ -57,6 +57,7 @@ def install_all(
     else:
         _install([*pip, *constraints, pin], "torch could not be installed.", log, live=True)
     _install([*pip, *constraints, pin, *lock.requirements(root, extra)], "A package could not be installed.", log)
+    _install([*pip, "--no-deps", *constraints, *lock.bare(root)], "A package could not be installed.", log)
     _run([str(python), "-c", "import torch"], "torch was installed but does not start.", log)
     return torch
 

@@ -21,10 +21,18 @@ def requirements(root: Path, extra: str | None) -> list[str]:
     return named
 
 
+def bare(root: Path) -> list[str]:
+    """Packages that are installed without what they declare: that is named among the dependencies, or not used."""
+    settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["inkwash"]
+    named: list[str] = settings["bare-dependencies"]
+    return named
+
+
 def key(root: Path, extra: str | None) -> str:
     """Changes exactly when something else has to be installed; comments and version numbers of ours do not count."""
     pins = (line.split("#")[0].strip() for line in (root / "constraints.txt").read_text(encoding="utf-8").splitlines())
-    content = {"requirements": sorted(requirements(root, extra)), "constraints": sorted(filter(None, pins))}
+    named = sorted(requirements(root, extra) + bare(root))
+    content = {"requirements": named, "constraints": sorted(filter(None, pins))}
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 

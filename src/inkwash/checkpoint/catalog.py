@@ -13,18 +13,19 @@ from inkwash.checkpoint import places
 from inkwash.checkpoint.beside import Beside, beside, picture_of
 from inkwash.checkpoint.folder import is_pipeline
 from inkwash.checkpoint.hashes import HashCache, old_hash, short_hash
-from inkwash.checkpoint.places import SUFFIXES, VAE_SUFFIXES, Kind
+from inkwash.checkpoint.places import NETWORK_SUFFIXES, SUFFIXES, VAE_SUFFIXES, Kind
 from inkwash.core.errors import InvalidRequest, ModelNotFound
 
-BOX = Path(__file__).parents[1] / "box"  # the model that ships with Inkwash
+BOX = Path(__file__).parents[1] / "box"  # the model that ships with Inkwash, and in a folder of its own its upscaler
 _TITLE = re.compile(r"(.*?)\s*\[([0-9a-fA-F]{8,64})\]")
 _HASH = re.compile(r"[0-9a-fA-F]{8,64}")
-_NOUNS: dict[Kind, str] = {"model": "model", "vae": "VAE"}
+_NOUNS: dict[Kind, str] = {"model": "model", "vae": "VAE", "upscaler": "upscaler", "face restorer": "face restorer"}
+_BOXED: dict[Kind, str] = {"model": "*", "upscaler": "upscalers/*"}
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One model or VAE: a .safetensors, .ckpt or .pt file, or the folder of a diffusers pipeline."""
+    """One model, VAE or upscaler: a .safetensors, .ckpt, .pt or .pth file, or the folder of a diffusers pipeline."""
 
     path: Path
     kind: Kind
@@ -43,7 +44,7 @@ class Entry:
 
 
 class Catalog:
-    """Models and VAEs under some roots: an A1111 or ComfyUI folder, its ``models``, or any folder of files.
+    """Models, VAEs and upscalers under some roots: an A1111 or ComfyUI folder, its ``models``, or any folder of files.
 
     Folders are read anew on every call, so new files appear at once.  confined: paths outside the roots and links that
     lead out of them are not served, as a server wants it; a person at a keyboard may use both.
@@ -58,11 +59,11 @@ class Catalog:
         self.confined = confined
 
     def entries(self, kind: Kind = "model") -> list[Entry]:
-        """All of one kind by name; the model in the box stands first."""
+        """All of one kind by name; what is in the box stands first."""
         found = [self._entry(path, folder, kind) for root in self.roots for folder, path in self._files(root, kind)]
         unique = {os.path.realpath(entry.path): entry for entry in reversed(found)}
-        box = sorted(self.box.glob("*" + SUFFIXES[0])) if kind == "model" else []
-        boxed = [self._entry(path, self.box, kind) for path in box if os.path.realpath(path) not in unique]
+        box = sorted(self.box.glob(_BOXED[kind] + SUFFIXES[0])) if kind in _BOXED else []
+        boxed = [self._entry(path, path.parent, kind) for path in box if os.path.realpath(path) not in unique]
         return boxed + sorted(unique.values(), key=lambda entry: entry.relative.casefold())
 
     def find(self, name: str | None, kind: Kind = "model") -> Entry:
@@ -198,5 +199,5 @@ def _one_of(entries: Sequence[Entry], name: str) -> Entry | None:
 
 
 def _without_suffix(name: str) -> str:
-    suffix = next((suffix for suffix in SUFFIXES if name.lower().endswith(suffix)), "")
+    suffix = next((suffix for suffix in NETWORK_SUFFIXES if name.lower().endswith(suffix)), "")
     return name[: len(name) - len(suffix)]

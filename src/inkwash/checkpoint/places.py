@@ -9,21 +9,26 @@ from typing import Literal
 
 from inkwash.checkpoint.folder import is_pipeline
 
-Kind = Literal["model", "vae"]
-FileKind = Literal["model", "vae", "lora", "embedding", "controlnet", "upscaler"]
+Kind = Literal["model", "vae", "upscaler", "face restorer"]
+FileKind = Literal["model", "vae", "lora", "embedding", "controlnet", "upscaler", "face restorer"]
 
 SUFFIXES = (".safetensors", ".ckpt", ".pt")  # of two files that differ in nothing else, the first is meant
+NETWORK_SUFFIXES = (*SUFFIXES, ".pth")  # of upscalers and face restorers
 VAE_SUFFIXES = tuple(f".vae{suffix}" for suffix in SUFFIXES)  # a VAE beside its model
 # A1111's name first: there messages tell people to put files.  Case does not count.
-FOLDERS: dict[Kind, tuple[str, ...]] = {"model": ("Stable-diffusion", "checkpoints"), "vae": ("VAE",)}
+FOLDERS: dict[Kind, tuple[str, ...]] = {
+    "model": ("Stable-diffusion", "checkpoints"),
+    "vae": ("VAE",),
+    "upscaler": ("ESRGAN", "RealESRGAN", "SwinIR", "BSRGAN", "ScuNET", "DAT", "HAT", "upscale_models"),
+    "face restorer": ("GFPGAN", "Codeformer", "RestoreFormer", "facerestore_models"),
+}
 HOMES: dict[FileKind, tuple[str, ...]] = {
-    "model": FOLDERS["model"],
-    "vae": FOLDERS["vae"],
+    **FOLDERS,
     "lora": ("Lora", "loras"),
     "embedding": ("embeddings",),
     "controlnet": ("ControlNet",),
-    "upscaler": ("ESRGAN", "upscale_models"),
 }
+NO_RESTORERS = ("detection_", "parsing_")  # what A1111 keeps beside face restorers: networks that find faces
 # Folders of other things, which are passed over when a root has no folder for models.
 _OTHERS = (
     *(
@@ -39,6 +44,7 @@ _OTHERS = (
         "realesrgan",
     ),
     *("swinir", "upscale_models", "clip", "clip_vision", "text_encoders", "unet", "diffusion_models", "style_models"),
+    *("bsrgan", "scunet", "facerestore_models", "restoreformer"),
     *("codeformer", "gfpgan", "outputs", "venv", "node_modules"),
 )
 
@@ -66,7 +72,11 @@ def home(root: Path, kind: FileKind) -> Path:
 
 
 def files(root: Path, kind: Kind) -> Iterator[tuple[Path, Path]]:
-    """(searched folder, model or VAE in it).  Diffusers folders count as models; links are followed."""
+    """(searched folder, file of that kind in it).  Diffusers folders count as models; links are followed."""
+    if kind in ("upscaler", "face restorer"):
+        for folder in folders(root, kind):
+            yield from ((folder, path) for path in _walk(folder, set(), NETWORK_SUFFIXES) if _is_network(path))
+        return
     models = folders(root, "model") or [root]
     for folder in models:
         for path in _walk(folder, set()):
@@ -78,7 +88,11 @@ def files(root: Path, kind: Kind) -> Iterator[tuple[Path, Path]]:
         )
 
 
-def _walk(folder: Path, seen: set[str]) -> Iterator[Path]:
+def _is_network(path: Path) -> bool:
+    return path.is_file() and not path.name.lower().startswith(NO_RESTORERS)
+
+
+def _walk(folder: Path, seen: set[str], suffixes: tuple[str, ...] = SUFFIXES) -> Iterator[Path]:
     """The model files and diffusers folders below ``folder``, each real folder once."""
     real = os.path.realpath(folder)
     if real in seen:
@@ -89,8 +103,8 @@ def _walk(folder: Path, seen: set[str]) -> Iterator[Path]:
             if is_pipeline(path):
                 yield path
             elif path.name.lower() not in _OTHERS:
-                yield from _walk(path, seen)
-        elif path.name.lower().endswith(SUFFIXES):
+                yield from _walk(path, seen, suffixes)
+        elif path.name.lower().endswith(suffixes):
             yield path
 
 

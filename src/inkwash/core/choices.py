@@ -37,7 +37,7 @@ LATENT_UPSCALERS = (
     "Latent (nearest-exact)",
 )  # fmt: skip
 PICTURE_UPSCALERS = ("Nearest", "Lanczos")
-UPSCALERS = LATENT_UPSCALERS + PICTURE_UPSCALERS
+UPSCALERS = LATENT_UPSCALERS + PICTURE_UPSCALERS  # beside those that are files
 DTYPES = ("float32", "bfloat16", "float16")
 PICTURE_FORMATS = ("png", "jpeg", "webp")
 QUALITY = 90  # of JPEG and WebP, 1..100

@@ -163,8 +163,13 @@ def _checked_hires(hires: HiresPass, limits: Limits) -> HiresPass:
         hires,
         sampler=sampler,
         schedule=None if schedule is None else choose("schedule", schedule, SCHEDULES),
-        upscaler=choose("upscaler", hires.upscaler, UPSCALERS),
+        upscaler=_upscaler(hires.upscaler),
     )
+
+
+def _upscaler(name: str) -> str:
+    """Names of learned upscalers pass: what files there are is for others to know."""
+    return next((known for known in UPSCALERS if known.casefold() == name.casefold().strip()), name.strip())
 
 
 def _check_text(request: GenerateRequest, limits: Limits) -> None:

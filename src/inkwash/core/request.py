@@ -22,7 +22,8 @@ class HiresPass:
     """The second pass of "hires fix": the finished first pass is enlarged, noised again and drawn on.
 
     What is empty, 0 or None is as in the first pass.  width, height: pixels; one alone keeps the proportions, both
-    cover the size and cut what stands over.  upscaler: a name of ``inkwash.core.choices.UPSCALERS``.
+    cover the size and cut what stands over.  upscaler: a name of ``inkwash.core.choices.UPSCALERS``, or of a
+    learned one's file.
     """
 
     scale: float = 2.0  # of the first pass's size, unless width or height is given

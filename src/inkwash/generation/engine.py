@@ -16,9 +16,9 @@ from torch import Tensor
 
 from inkwash.checkpoint import Catalog, Entry, HashCache, detect, short_hash
 from inkwash.checkpoint.spec import Prediction
+from inkwash.checkpoint.upscalers import find_upscaler
 from inkwash.core import settings
-from inkwash.core.choices import PICTURE_UPSCALERS, prediction_named
-from inkwash.core.choices import choose as choose_name
+from inkwash.core.choices import LATENT_UPSCALERS, PICTURE_UPSCALERS, prediction_named
 from inkwash.core.errors import InkwashError
 from inkwash.core.limits import Limits
 from inkwash.core.progress import Decoding, Drawn, Event, Loading, Progress, Started, Step
@@ -27,6 +27,8 @@ from inkwash.generation.job import Finish, Job, Origin, draw, infotext_of, memor
 from inkwash.generation.latents import enlarged
 from inkwash.generation.session import SIDE_BY_SIDE, Session, View, Work
 from inkwash.generation.wording import Library
+from inkwash.imaging import learned
+from inkwash.imaging.learned import Learned
 from inkwash.imaging.upscale import Resampling, Upscaler
 from inkwash.models.load import load, weights_size
 from inkwash.models.stable_diffusion import StableDiffusion
@@ -37,6 +39,8 @@ from inkwash.runtime.sharing import SharingCheck
 from inkwash.runtime.shelf import Shelf
 
 PREDICTION_OF: dict[str, Prediction] = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}
+
+UPSCALERS_KEPT = 3
 
 Key = tuple[Path, Path | None, bool]
 """What tells models in memory apart: file, separate VAE, whether the U-Net is the EMA copy."""
@@ -73,6 +77,7 @@ class Engine:
         budget = weights_budget(self.compute.device, memory.gigabytes)
         self._models: Shelf[Key, StableDiffusion] = Shelf(memory.models, budget)
         self._views: WeakKeyDictionary[StableDiffusion, dict[str, StableDiffusion]] = WeakKeyDictionary()
+        self._upscalers: Shelf[Path, Learned] = Shelf(UPSCALERS_KEPT, budget // 4)
 
     def __enter__(self) -> Engine:
         return self
@@ -85,6 +90,7 @@ class Engine:
     def close(self) -> None:
         """Let go of the models' memory."""
         self._models.clear()
+        self._upscalers.clear()
 
     def model(
         self, name: str | None = None, vae: str | None = None, progress: Progress | None = None, *, ema: bool = False
@@ -111,14 +117,28 @@ class Engine:
         names = {name for name in (request.refiner, request.hires and request.hires.model) if name}
         return {name: self.model(name, request.vae, progress) for name in sorted(names)}
 
-    def upscaler(self, name: str) -> Upscaler:
-        """What enlarges pictures under that name.  Raises InvalidRequest with the nearest names."""
-        return Resampling(choose_name("upscaler", name, PICTURE_UPSCALERS))
+    def upscaler(self, name: str, near: Sequence[str] = ()) -> Upscaler:
+        """What enlarges pictures under that name; a learned one is loaded now unless it is still in memory.
+
+        near: further names that an error may propose.  Raises InvalidRequest with the nearest names, DamagedFile,
+        UnsupportedModel.
+        """
+        found = find_upscaler(self.catalog, name, PICTURE_UPSCALERS, near)
+        return Resampling(found) if isinstance(found, str) else self._learned(found)
+
+    def _learned(self, entry: Entry) -> Learned:
+        upscaler = self._upscalers.get(entry.path)
+        if upscaler is None:
+            self._upscalers.make_room(entry.path.stat().st_size, available_memory(self.compute.device))
+            upscaler = learned.load(entry.path, self.compute, entry.name)
+            self._upscalers.put(entry.path, upscaler, upscaler.nbytes)
+        return upscaler
 
     def _second_pass_upscaler(self, request: GenerateRequest) -> Upscaler | None:
         """None: the hires pass enlarges latents, or there is none."""
-        name = request.hires.upscaler if request.hires else ""
-        return None if not name or name.casefold().startswith("latent") else self.upscaler(name)
+        name = request.hires.upscaler.strip() if request.hires else ""
+        latent = name.casefold() in {known.casefold() for known in LATENT_UPSCALERS}
+        return None if request.hires is None or latent else self.upscaler(name, LATENT_UPSCALERS)
 
     def generate(self, request: GenerateRequest, progress: Progress | None = None) -> Result:
         """Draw batch_count x batch_size pictures: batches one after another, the pictures of a batch side by side.
@@ -169,11 +189,12 @@ class Engine:
         start = time.perf_counter()
         tell: Progress = progress or (lambda event: None)
         with memory_errors(request):
+            upscaler = self._second_pass_upscaler(request)  # first: a wrong name is told before a model is loaded
             others = self.others(request, progress)
             own = self._predicting(self.model(request.model, request.vae, progress, ema=request.ema), request)
             seen = _seen(request, view)
             others = {name: seen(other) for name, other in others.items()}
-            job = plan(request, seen(own), self.library, others, self._second_pass_upscaler(request), self.limits)
+            job = plan(request, seen(own), self.library, others, upscaler, self.limits)
             strict = self._strict(job.request)
             check_memory(job.request, memory_of(job, strict), self.compute.device)
             tell(started(job))

@@ -190,7 +190,7 @@ def infotext_of(job: Job, picture: Picture, origin: Origin) -> str:
         prompt=wording.full_prompt,
         negative_prompt=wording.full_negative_prompt,
         styles=(),
-        hires=_hires_told(job.request.hires, picture.hires_wording, origin),
+        hires=_hires_told(job, picture.hires_wording, origin),
         refiner=origin.refiner_name or job.request.refiner,
     )
     return infotext.write(
@@ -205,11 +205,19 @@ def infotext_of(job: Job, picture: Picture, origin: Origin) -> str:
     )
 
 
-def _hires_told(hires: HiresPass | None, wording: Wording | None, origin: Origin) -> HiresPass | None:
-    if hires is None:
+def _hires_told(job: Job, wording: Wording | None, origin: Origin) -> HiresPass | None:
+    hires = job.request.hires
+    if hires is None or job.enlarging is None:
         return None
     prompt, negative = (wording.full_prompt, wording.full_negative_prompt) if wording else ("", "")
-    return dataclasses.replace(hires, model=origin.hires_name or hires.model, prompt=prompt, negative_prompt=negative)
+    used = job.enlarging.upscaler
+    return dataclasses.replace(
+        hires,
+        model=origin.hires_name or hires.model,
+        prompt=prompt,
+        negative_prompt=negative,
+        upscaler=used if isinstance(used, str) else used.name,
+    )
 
 
 def warnings_of(job: Job) -> list[str]:

@@ -20,6 +20,7 @@ from torch import Tensor
 from inkwash.generation.conditioning import to_common_length
 from inkwash.generation.run import Decode, Denoise, Encode, Encoded, EncodeText, Enlarge, Question, Run
 from inkwash.generation.text import encode_chunks
+from inkwash.imaging.upscale import Pieces, pieces
 from inkwash.runtime.sharing import SharingCheck
 
 TEXTS_KEPT = 256
@@ -48,6 +49,7 @@ class _Seat:
     ticket: int
     run: Run[Any]
     question: Question
+    enlarging: Pieces | None = None  # the answer to an Enlarge, as far as it is
 
 
 class Loop:
@@ -85,16 +87,23 @@ class Loop:
             seat.run.close()
 
     def step(self) -> list[Finished]:
-        """Answer every waiting question once.  Returns the runs that ended since the last step."""
+        """Answer every waiting question once; an Enlarge, which can take minutes, is taken one tile further.
+
+        Returns the runs that ended since the last step.
+        """
         seats = list(self._seats.values())
         answers: dict[int, Answer | Exception] = {}
         for seat in seats:
-            if not isinstance(seat.question, Denoise):
+            if isinstance(seat.question, Enlarge):
+                large = _caught(lambda seat=seat: _further(seat))  # type: ignore[misc]
+                answers |= {} if large is None else {seat.ticket: large}
+            elif not isinstance(seat.question, Denoise):
                 answers[seat.ticket] = _caught(lambda question=seat.question: self._alone(question))  # type: ignore[misc]
         for group in self._groups(seat for seat in seats if isinstance(seat.question, Denoise)):
             answers.update(self._denoise(group))
         for seat in seats:
-            if seat.ticket in self._seats:  # not cancelled by a neighbour's callback
+            # Still to be enlarged, or cancelled by a neighbour's callback: not answered.
+            if seat.ticket in answers and seat.ticket in self._seats:
                 self._answer(seat, answers[seat.ticket])
         finished, self._finished = self._finished, []
         return finished
@@ -114,7 +123,7 @@ class Loop:
         except Exception as error:
             self._finished.append(Finished(ticket, error=error))
 
-    def _alone(self, question: Question) -> Answer:
+    def _alone(self, question: EncodeText | Encode | Decode) -> Answer:
         """Questions that never share a call: one picture's VAE pass; a text, once for all who ask."""
         match question:
             case EncodeText():
@@ -123,10 +132,6 @@ class Loop:
                 return question.model.encode(question.picture)
             case Decode():
                 return question.model.decode(question.latents)
-            case Enlarge():
-                return question.upscaler(question.picture, question.size)
-            case Denoise():
-                return denoise([question])[0]
 
     def _encode_text(self, question: EncodeText) -> Encoded:
         key = (question.model, question.chunks, question.clip_skip, question.emphasis)
@@ -190,6 +195,22 @@ class Loop:
             return own
         half = size // 2
         return self._strictly(questions[:half]) + self._strictly(questions[half:])
+
+
+def _further(seat: _Seat) -> Image.Image | None:
+    """The picture enlarged by one tile more; None while it is not finished."""
+    question = seat.question
+    assert isinstance(question, Enlarge)
+    if seat.enlarging is None:
+        seat.enlarging = pieces(question.upscaler, question.picture, question.size)
+    try:
+        share = next(seat.enlarging)
+    except StopIteration as done:
+        large: Image.Image = done.value
+        return large
+    if question.tell is not None:
+        question.tell(share)
+    return None
 
 
 def denoise(questions: Sequence[Denoise]) -> list[list[Tensor]]:

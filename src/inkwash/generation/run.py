@@ -6,7 +6,7 @@ itself, so whoever answers (``loop.Loop``) may put the questions of many runs in
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -87,11 +87,15 @@ class Decode:
 
 @dataclass(frozen=True, eq=False)
 class Enlarge:
-    """Answer: the picture at exactly ``size`` pixels, by that upscaler."""
+    """Answer: the picture at exactly ``size`` pixels, by that upscaler.
+
+    tell: called with the share that is done, again and again; what it raises ends the run.
+    """
 
     upscaler: Upscaler
     picture: Image.Image
     size: Size
+    tell: Callable[[float], None] | None = None
 
 
 Question = EncodeText | Denoise | Encode | Decode | Enlarge

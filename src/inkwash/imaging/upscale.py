@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from PIL import Image
 
 from inkwash.core.resizing import Size, resize
 
 PLAIN = {"Nearest": Image.Resampling.NEAREST, "Lanczos": Image.Resampling.LANCZOS}
+
+Pieces = Generator[float, None, Image.Image]
+"""An enlarging that can be watched and stopped: yields the share that is done, returns the picture."""
 
 
 class Upscaler(Protocol):
@@ -23,6 +27,13 @@ class Upscaler(Protocol):
         ...
 
 
+@runtime_checkable
+class Piecewise(Protocol):
+    """An upscaler that takes long, and says how far it is."""
+
+    def pieces(self, picture: Image.Image, size: Size) -> Pieces: ...
+
+
 @dataclass(frozen=True)
 class Resampling:
     """An upscaler that adds nothing."""
@@ -31,3 +42,10 @@ class Resampling:
 
     def __call__(self, picture: Image.Image, size: Size) -> Image.Image:
         return resize(picture, size, resample=PLAIN[self.name])
+
+
+def pieces(upscaler: Upscaler, picture: Image.Image, size: Size) -> Pieces:
+    """``upscaler``'s work, in pieces where it can be cut."""
+    if isinstance(upscaler, Piecewise):
+        return (yield from upscaler.pieces(picture, size))
+    return upscaler(picture, size)

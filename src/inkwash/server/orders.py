@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from inkwash.checkpoint.places import Kind
+from inkwash.checkpoint.upscalers import find_upscaler
 from inkwash.core import limits, wire
-from inkwash.core.choices import nearest
+from inkwash.core.choices import UPSCALERS, nearest
 from inkwash.core.errors import InvalidRequest, ModelNotFound
-from inkwash.core.request import GenerateRequest
+from inkwash.core.request import GenerateRequest, HiresPass
 from inkwash.prompt.networks import parse_networks
 from inkwash.server.context import Context
 
@@ -34,7 +35,7 @@ def settle(context: Context, request: GenerateRequest) -> GenerateRequest:
         checked,
         model=_model(context, checked.model),
         refiner=_model(context, checked.refiner),
-        hires=checked.hires and dataclasses.replace(checked.hires, model=_model(context, checked.hires.model)),
+        hires=checked.hires and _hires(context, checked.hires),
         vae=checked.vae if checked.vae in (None, "Automatic", "None") else _place(context, checked.vae or "", "vae"),
     )
 
@@ -47,6 +48,20 @@ def from_json(context: Context, values: Mapping[str, Any]) -> dict[str, Any]:
 def as_json(context: Context, request: GenerateRequest) -> dict[str, Any]:
     """A settled request as it is queued; its pictures are kept, for the worker and for another attempt."""
     return wire.to_json(request, context.blobs.keep)
+
+
+def _hires(context: Context, hires: HiresPass) -> HiresPass:
+    named = upscaler(context, hires.upscaler, UPSCALERS)
+    return dataclasses.replace(hires, model=_model(context, hires.model), upscaler=named)
+
+
+def upscaler(context: Context, name: str, plain: Sequence[str]) -> str:
+    """One of ``plain``, or a learned one's place among the files.  Raises InvalidRequest with the nearest names."""
+    found = find_upscaler(context.catalog, name, plain)
+    if isinstance(found, str):
+        return found
+    same = [entry for entry in context.catalog.entries("upscaler") if entry.name == found.name]
+    return found.name if len(same) == 1 else found.relative
 
 
 def _model(context: Context, name: str | None) -> str | None:

@@ -1,0 +1,1 @@
+"""The small upscaler in the box: pairs of pictures -> network -> export -> measure."""
