@@ -32,9 +32,13 @@ class Blobs:
 
     def find(self, digest: str) -> Image.Image:
         """digest: checked by ``core.wire``.  Raises InvalidRequest if there is no such picture."""
+        return images.load(self.file(digest))
+
+    def file(self, digest: str) -> Path:
+        """Where it lies.  Raises InvalidRequest if there is no such picture."""
         if not self.has(digest):
             raise InvalidRequest(f"No picture {digest[:12]}... is kept here.", "Send the picture itself, in base64.")
-        return images.load(self._path(digest))
+        return self._path(digest)
 
     def _path(self, digest: str) -> Path:
         return self.folder / f"{digest}.png"

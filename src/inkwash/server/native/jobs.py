@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from starlette.responses import FileResponse
 
-from inkwash.core import parameters
+from inkwash.core import parameters, wire
 from inkwash.core.limits import Limits
 from inkwash.jobs.protocol import Job, NewJob, State
 from inkwash.server import explain, orders, sources
@@ -18,6 +18,7 @@ from inkwash.server.files import handed_out
 from inkwash.server.native.shapes import JobOut, JobsOut, job_out
 
 router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"])
+Source = Literal["init_image", "mask", "depth"]
 
 
 def _told(schema: dict[str, Any]) -> None:
@@ -102,6 +103,16 @@ def item(job: str, name: str, request: Request, context: Here, caller: Who) -> R
     if found is None:
         raise Refusal(404, "item_not_found", f"The job has no item {name[:80]!r}.", "Look at the job's items.")
     return handed_out(context, found.path, found.media)
+
+
+@router.get("/{job}/sources/{name}", response_class=FileResponse)
+def source(job: str, name: Source, context: Here, caller: Who) -> Response:
+    """A picture that the job starts from: the one it redraws, its mask, its depth map."""
+    given = context.job(job, caller).request.get(name)
+    digest = given.get(wire.HASH, "") if isinstance(given, dict) else ""
+    if not digest or not context.blobs.has(digest):
+        raise Refusal(404, "source_not_found", f"The job has no {name} that is kept here.", "Look at its request.")
+    return handed_out(context, context.blobs.file(digest), "image/png")
 
 
 def _after(context: Context, caller: Caller, job: str, verb: Literal["cancel", "retry"]) -> JobOut:
