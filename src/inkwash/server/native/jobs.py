@@ -28,13 +28,16 @@ def _told(schema: dict[str, Any]) -> None:
 
 class JobIn(BaseModel):
     """kind "generate": request is a GenerateRequest, its pictures in base64, as the gallery's ids,
-    or as {"sha256": ...} of one sent before; "explain": a drawing to take apart, with ``cfgs``."""
+    or as {"sha256": ...} of one sent before; "explain": a drawing to take apart, with ``cfgs``.
+
+    sweep: a cell of one; its origin is then "sweep", by which clients tell it from single drawings."""
 
     model_config = ConfigDict(extra="forbid")
     kind: Literal["generate", "explain"] = "generate"
     request: dict[str, JsonValue] = Field(json_schema_extra=_told)
     priority: int = Field(0, ge=-100, le=100)
     key: str | None = Field(None, max_length=200)
+    sweep: bool = False
 
 
 @router.post("", status_code=201)
@@ -57,7 +60,7 @@ def submit(
         user=caller.user,
         priority=body.priority,
         key=body.key or idempotency_key,
-        origin="page" if caller.client else "api",
+        origin="sweep" if body.sweep else "page" if caller.client else "api",
     )
     job = context.service.desk.submit(new)
     response.headers["location"] = f"/api/v1/jobs/{job.id}"
