@@ -282,3 +282,14 @@ def test_a_text_names_the_pictures_that_are_kept(client: TestClient) -> None:
     request = client.post("/api/v1/inspect", json={"infotext": text}).json()["request"]
     assert request["init_image"] == {"sha256": fingerprint(picture)}
     assert "mask" not in request
+
+
+def test_the_pictures_a_job_starts_from_can_be_seen_again(client: TestClient) -> None:
+    picture = Image.new("RGB", (16, 8), (10, 20, 30))
+    job = hand_in(client, init_image=encoded(picture), mask=encoded(Image.new("L", (16, 8), 255)))["id"]
+    answer = client.get(f"/api/v1/jobs/{job}/sources/init_image")
+    assert answer.headers["content-type"] == "image/png"
+    assert images.load_of(answer.content).tobytes() == picture.tobytes()
+    assert client.get(f"/api/v1/jobs/{job}/sources/mask").status_code == 200
+    assert client.get(f"/api/v1/jobs/{job}/sources/depth").status_code == 404
+    assert client.get(f"/api/v1/jobs/{job}/sources/prompt").status_code == 422

@@ -44,7 +44,7 @@ def sweep(
     **drawing: Any,
 ) -> None:
     """Draw every combination of some values, on one labelled sheet."""
-    from inkwash.core.sheets import captioned, sheet, stacked
+    from inkwash.core.sheets import captioned, plot
     from inkwash.generation import grid
 
     if [bool(x or y or z), matrix, contact].count(True) != 1:
@@ -52,19 +52,16 @@ def sweep(
     base = _base(request_of(drawing, prompt=prompt, denoising_strength=strength), picture)
     if matrix or contact:
         one = grid.matrix(base) if matrix else grid.seeds(base)
-        plot = grid.sweep(base, one)
-        _draw(context, drawing, plot.requests, lambda cells: captioned(cells, one.labels(), 4 if contact else None))
+        _draw(
+            context,
+            drawing,
+            grid.sweep(base, one).requests,
+            lambda cells: captioned(cells, one.labels(), 4 if contact else None),
+        )
         return
-    plot = grid.sweep(base, *(_axis(text, base) for text in (x, y, z)))
-
-    def page(cells: Sequence[Image]) -> Image:
-        each = len(plot.x) * len(plot.y)
-        titles = plot.z.labels()
-        parts = [cells[first : first + each] for first in range(0, len(cells), each)]
-        columns, rows = plot.x.labels(), plot.y.labels()
-        return stacked([sheet(part, columns, rows, title) for part, title in zip(parts, titles, strict=False)])
-
-    _draw(context, drawing, plot.requests, page)
+    found = grid.sweep(base, *(_axis(text, base) for text in (x, y, z)))
+    labels = [axis.labels() for axis in (found.x, found.y, found.z)]
+    _draw(context, drawing, found.requests, lambda cells: plot(cells, *labels))
 
 
 @sharing(txt2img)

@@ -37,9 +37,13 @@ class Blobs:
 
     def find(self, digest: str) -> Image.Image:
         """digest: checked by ``core.wire``.  Raises InvalidRequest if there is no such picture."""
+        return images.load(self.file(digest))
+
+    def file(self, digest: str) -> Path:
+        """Where it lies.  Raises InvalidRequest if there is no such picture."""
         if not self.has(digest):
             raise InvalidRequest(f"No picture {digest[:12]}... is kept here.", "Send the picture itself, in base64.")
-        return images.load(_used(self._path(digest)))
+        return _used(self._path(digest))
 
     def unused_since(self, moment: float) -> list[Path]:
         """Files, uploads of other kinds among them, that nobody asked for after ``moment``, in seconds since 1970."""

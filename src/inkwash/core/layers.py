@@ -115,6 +115,11 @@ def _hidden_part(layer: Layer) -> tuple[int, int]:
 
 def save(layers: Layers, path: Path) -> None:
     """Write the file whole or not at all.  Raises CannotWrite."""
+    files.write(path, encode(layers))
+
+
+def encode(layers: Layers) -> bytes:
+    """The file's bytes."""
     buffer = io.BytesIO()
     root = xml.Element("image", version="0.0.3", w=str(layers.size[0]), h=str(layers.size[1]))
     stack = xml.SubElement(root, "stack")
@@ -129,7 +134,7 @@ def save(layers: Layers, path: Path) -> None:
         archive.writestr("mergedimage.png", _png(merged))
         merged.thumbnail((THUMBNAIL, THUMBNAIL))
         archive.writestr("Thumbnails/thumbnail.png", _png(merged))
-    files.write(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def _attributes(layer: Layer, source: str) -> dict[str, str]:
@@ -156,34 +161,60 @@ def load(path: Path) -> Layers:
     """Read an OpenRaster file, ours or an editor's; groups are read as their layers.  Raises InkwashError."""
     if not path.is_file():
         raise InkwashError(f"{path} is not a file.", "Make one with: inkwash layers new PICTURE FILE.ora")
+    return _opened(path, path, Room())
+
+
+def load_of(data: bytes, most_pixels: int) -> Layers:
+    """``load`` of a file's bytes from a stranger.  most_pixels: of all layers together."""
+    return _opened(io.BytesIO(data), "The file", Room(most_pixels, 8 * most_pixels, most_pixels))
+
+
+@dataclass
+class Room:
+    """How much is unpacked.  pixels, size: of one layer, bytes of its file; total: pixels of all, None: unbounded."""
+
+    pixels: int = images.MAX_PIXELS
+    size: int = images.MAX_FILE
+    total: int | None = None
+
+    def take(self, name: str, width: int, height: int) -> None:
+        """Before a layer is unpacked.  Raises ValueError."""
+        if width * height > (self.pixels if self.total is None else min(self.pixels, self.total)):
+            raise ValueError(f"{name} with its {width}x{height} pixels is more than is read")
+        self.total = None if self.total is None else self.total - width * height
+
+
+def _opened(file: Path | io.BytesIO, name: Path | str, room: Room) -> Layers:
     try:
-        with zipfile.ZipFile(path) as archive:
-            return _read(archive, path)
-    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, OSError, xml.ParseError, EOFError) as error:
+        with zipfile.ZipFile(file) as archive:
+            return _read(archive, name, room)
+    except (
+        zipfile.BadZipFile, zlib.error, KeyError, ValueError, OSError, xml.ParseError, EOFError, NotImplementedError,
+        RuntimeError, SyntaxError, Image.DecompressionBombError,
+    ) as error:  # fmt: skip
         remedy = "It may have been cut short.  Take a copy; nothing in it was changed."
-        raise DamagedFile(f"{path} is not a sound OpenRaster file: {error}.", remedy) from error
+        raise DamagedFile(f"{name} is not a sound OpenRaster file: {error}.", remedy) from error
 
 
-def _read(archive: zipfile.ZipFile, path: Path) -> Layers:
+def _read(archive: zipfile.ZipFile, name: Path | str, room: Room) -> Layers:
     if archive.getinfo("stack.xml").file_size > MAX_XML:
-        raise DamagedFile(f"{path} has a stack.xml of more than {MAX_XML >> 20} MiB.", "It was refused unread.")
+        raise DamagedFile(f"{name} has a stack.xml of more than {MAX_XML >> 20} MiB.", "It was refused unread.")
     root = xml.fromstring(archive.read("stack.xml"))
     found = list(root.iter("layer"))
     if not 0 < len(found) <= MOST:
-        raise DamagedFile(f"{path} has {len(found)} layers.", f"1 to {MOST} are read.")
+        raise DamagedFile(f"{name} has {len(found)} layers.", f"1 to {MOST} are read.")
     size = int(root.attrib["w"]), int(root.attrib["h"])
-    if not 0 < size[0] * size[1] <= images.MAX_PIXELS:
-        raise DamagedFile(f"{path} claims {size[0]}x{size[1]} pixels.", f"At most {images.MAX_PIXELS} are read.")
-    return Layers(size, tuple(_layer(archive, element) for element in reversed(found)))
+    if min(size) < 1 or size[0] * size[1] > room.pixels:
+        raise DamagedFile(f"{name} claims {size[0]}x{size[1]} pixels.", f"At most {room.pixels} are read.")
+    return Layers(size, tuple(_layer(archive, element, room) for element in reversed(found)))
 
 
-def _layer(archive: zipfile.ZipFile, element: xml.Element) -> Layer:
+def _layer(archive: zipfile.ZipFile, element: xml.Element, room: Room) -> Layer:
     info = archive.getinfo(element.attrib["src"])
-    if info.file_size > images.MAX_FILE:
-        raise ValueError(f"{info.filename} is larger than {images.MAX_FILE >> 20} MiB")
-    with Image.open(io.BytesIO(archive.read(info))) as image:
-        if image.width * image.height > images.MAX_PIXELS:
-            raise ValueError(f"{info.filename} claims {image.width}x{image.height} pixels")
+    if info.file_size > room.size:
+        raise ValueError(f"{info.filename} is larger than {room.size >> 20} MiB")
+    with Image.open(io.BytesIO(archive.read(info)), formats=list(images.FORMATS.values())) as image:
+        room.take(info.filename, *image.size)
         recipe = image.info.get("parameters", "") if image.format == "PNG" else ""
         pixels = image.convert("RGBA")
     return Layer(

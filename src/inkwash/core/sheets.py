@@ -59,6 +59,15 @@ def captioned(cells: Sequence[Image.Image], captions: Sequence[str], columns: in
     return page
 
 
+def plot(
+    cells: Sequence[Image.Image], columns: Sequence[str], rows: Sequence[str], titles: Sequence[str]
+) -> Image.Image:
+    """Sheets of columns x rows cells, one for each title, one below the other."""
+    each = len(columns) * len(rows)
+    parts = [cells[first : first + each] for first in range(0, len(cells), each)]
+    return stacked([sheet(part, columns, rows, title) for part, title in zip(parts, titles, strict=False)])
+
+
 def stacked(sheets: Sequence[Image.Image]) -> Image.Image:
     """Sheets one below the other."""
     width, height = max(page.width for page in sheets), sum(page.height for page in sheets)

@@ -231,8 +231,11 @@ _WORD = re.compile(r"[^\W\d_][\w'’-]*")
 _NETWORK = re.compile(r"<[^<>]*>")
 
 
-def without_each_word(request: GenerateRequest) -> Axis:
-    """The prompt as it is, then without each of its words in turn.  Raises InvalidRequest if it has none."""
+def without_each_word(request: GenerateRequest, whole: str = "everything", without: str = "without “{}”") -> Axis:
+    """The prompt as it is, then without each of its words in turn.  Raises InvalidRequest if it has none.
+
+    whole, without: what the pictures are called.
+    """
     text = request.prompt
     tags = [range(*match.span()) for match in _NETWORK.finditer(text)]
     words = [match for match in _WORD.finditer(text) if not any(match.start() in tag for tag in tags)]
@@ -240,7 +243,7 @@ def without_each_word(request: GenerateRequest) -> Axis:
     if not words:
         raise InvalidRequest("The prompt has no words to leave out.", "Give a prompt of some words.")
     prompts = [tidied(text[: match.start()] + text[match.end() :]) for match in words]
-    labels = ["everything", *(f"without “{match[0]}”" for match in words)]
+    labels = [whole, *(without.format(match[0]) for match in words)]
     return Axis("", tuple(labels), tuple(_setting("prompt", prompt) for prompt in [text, *prompts]))
 
 

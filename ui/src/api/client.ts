@@ -18,11 +18,15 @@ export class ServiceError extends Error {
 }
 
 async function answer(path: string, init: RequestInit): Promise<Response> {
+  return asked(BASE + path, init);
+}
+
+async function asked(url: string, init: RequestInit): Promise<Response> {
   const headers = new Headers(init.headers);
   headers.set('X-Inkwash-Client', clientId());
   let response: Response;
   try {
-    response = await fetch(BASE + path, { ...init, headers, credentials: 'same-origin' });
+    response = await fetch(url, { ...init, headers, credentials: 'same-origin' });
   } catch (reason) {
     if (reason instanceof DOMException && reason.name === 'AbortError') throw reason;
     throw new ServiceError('unreachable', '');
@@ -67,6 +71,16 @@ export async function patch<T>(path: string, body: unknown): Promise<T> {
 
 export async function remove(path: string): Promise<void> {
   await answer(path, { method: 'DELETE' });
+}
+
+/** A picture by the address that the service told. */
+export async function blobOf(url: string): Promise<Blob> {
+  return (await asked(url, {})).blob();
+}
+
+/** What a service makes of a body, as a file. */
+export async function file(path: string, body: unknown): Promise<Blob> {
+  return (await answer(path, json('POST', body))).blob();
 }
 
 /** A picture's bytes as they are. */

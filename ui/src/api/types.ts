@@ -28,7 +28,8 @@ export type JobState = 'queued' | 'running' | 'done' | 'failed' | 'cancelled' | 
 
 export type Facts = { seed?: number; subseed?: number; infotext?: string; width?: number; height?: number };
 
-export type Item = { name: string; media: string; url: string; thumbnail: string | null; facts: Facts };
+// picture: its id in the gallery
+export type Item = { name: string; media: string; url: string; thumbnail: string | null; picture: string | null; facts: Facts };
 
 /** The pictures among a job's items, in the request's order: they may be finished in another. */
 export function picturesOf(job: Job | undefined): Item[] {
@@ -61,6 +62,7 @@ export type Job = {
   error: string | null;
   remedy: string | null;
   warnings: string[];
+  origin: string; // "sweep": a cell of one
   items: Item[];
   progress: Progress | null;
 };
@@ -105,6 +107,7 @@ export type Model = {
   name: string;
   hash: string | null;
   family: string | null;
+  purpose: 'depth' | 'inpainting' | null; // what it draws over, beside noise
   native_size: number | null; // pixels a side that it was trained on
   size: number | null; // bytes
   current: boolean;
@@ -141,4 +144,19 @@ export type Trace = {
   attention: { word: string; token_indexes: number[]; map: string; sheet?: string }[];
   cfg: { cfg: number; picture: string }[];
   noised?: { t: number; sigma?: number; picture: string }[];
+};
+
+export type LayeredFile = {
+  width: number;
+  height: number;
+  layers: { name: string; image: string; x: number; y: number; visible: boolean; opacity: number; recipe: string }[]; // the lowest first
+};
+
+export type SweepPlan = {
+  columns: string[];
+  rows: string[];
+  sheets: string[];
+  captioned: boolean; // columns are words below the cells
+  seed: number;
+  cells: Request[];
 };

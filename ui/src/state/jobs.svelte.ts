@@ -1,9 +1,11 @@
 // This browser's jobs, told live by the service.  After a reload or a restart the first event says how they stand.
 import { BASE, get, post, query } from '../api/client';
 import type { Glimpse, Job, Request } from '../api/types';
-import { clientId, recall, remember } from './storage';
+import { clientId } from './storage';
 
 const KEPT = 40;
+const CELLS = 300; // of sweeps, kept beside those
+const PAGE = 200;
 const RETRY_MS = 1500;
 const LIVE = new Set(['queued', 'running']);
 
@@ -13,7 +15,6 @@ class Jobs {
   all = $state<Record<string, Job>>({});
   glimpses = $state<Record<string, Seen>>({});
   connected = $state(true);
-  pinned = $state<string | null>(recall<string | null>('pinned', null)); // the job a person wants to see
   #source: EventSource | null = null;
 
   /** Newest first. */
@@ -21,12 +22,6 @@ class Jobs {
   drawings = $derived(this.list.filter((job) => job.kind === 'generate'));
   waiting = $derived(this.list.filter((job) => job.state === 'queued').reverse());
   running = $derived(this.list.filter((job) => job.state === 'running'));
-  shown = $derived(
-    (this.pinned && this.all[this.pinned]) ||
-      this.drawings.find((job) => job.state === 'running') ||
-      this.drawings.findLast((job) => job.state === 'queued') ||
-      this.drawings[0],
-  );
 
   /** Listens from now on; the browser connects again by itself when the line breaks, we when it was refused. */
   listen(): void {
@@ -47,8 +42,16 @@ class Jobs {
 
   async refresh(): Promise<void> {
     try {
-      const { jobs } = await get<{ jobs: Job[] }>(`jobs?${query({ limit: KEPT })}`);
-      for (const job of jobs) this.answered(job);
+      let before: string | null = null;
+      for (let count = 0, asked = 0; count < KEPT && asked < CELLS; ) {
+        const limit: number = asked ? PAGE : KEPT;
+        const { jobs }: { jobs: Job[] } = await get(`jobs?${query({ limit, before })}`);
+        for (const job of jobs) this.answered(job);
+        count += jobs.filter((job) => !isCell(job)).length;
+        asked += jobs.length;
+        before = jobs.at(-1)?.id ?? null;
+        if (jobs.length < limit) return;
+      }
     } catch {
       // the events will tell as soon as the service answers
     }
@@ -64,7 +67,7 @@ class Jobs {
     this.all[job.id] = job;
     if (!LIVE.has(job.state)) delete this.glimpses[job.id];
     const old = Object.values(this.all).filter((one) => !LIVE.has(one.state)).sort((a, b) => stamp(b) - stamp(a));
-    for (const one of old.slice(KEPT)) delete this.all[one.id];
+    for (const one of [...old.filter((job) => !isCell(job)).slice(KEPT), ...old.filter(isCell).slice(CELLS)]) delete this.all[one.id];
   }
 
   see(glimpse: Glimpse): void {
@@ -78,7 +81,6 @@ class Jobs {
   async submit(kind: string, request: Request, extra: Record<string, unknown> = {}): Promise<Job> {
     const job = await post<Job>('jobs', { kind, request, key: key(), ...extra });
     this.answered(job);
-    if (kind === 'generate') this.pin(null);
     return job;
   }
 
@@ -88,12 +90,6 @@ class Jobs {
 
   async retry(id: string): Promise<void> {
     this.adopt(await post<Job | null>(`jobs/${id}/retry`));
-    this.pin(null);
-  }
-
-  pin(id: string | null): void {
-    this.pinned = id;
-    remember('pinned', id);
   }
 
   private adopt(job: Job | null): void {
@@ -112,6 +108,11 @@ function stamp(job: Job): number {
 /** A submission that is sent twice (a lost answer, a double click) makes one job. */
 function key(): string {
   return `${clientId()}-${Date.now()}-${Math.random().toString(36).slice(2, 8)}`;
+}
+
+/** Cells of sweeps have a place of their own. */
+export function isCell(job: Job): boolean {
+  return job.origin === 'sweep';
 }
 
 export function isLive(job: Pick<Job, 'state'> | undefined): boolean {

@@ -1,6 +1,6 @@
 """The service's own API under /api/v1."""
 
-from inkwash.server.native import events, explain, jobs, models, pictures, session, system, words
+from inkwash.server.native import events, explain, jobs, layers, models, pictures, session, sweeps, system, words
 
 # events before jobs: /jobs/{job}/events is the longer path
 ROUTERS = (
@@ -9,6 +9,8 @@ ROUTERS = (
     jobs.router,
     pictures.router,
     models.router,
+    sweeps.router,
+    layers.router,
     explain.router,
     words.router,
     system.router,

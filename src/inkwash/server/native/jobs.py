@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from starlette.responses import FileResponse
 
-from inkwash.core import parameters
+from inkwash.core import parameters, wire
 from inkwash.core.limits import Limits
 from inkwash.jobs.protocol import Job, NewJob, State
 from inkwash.server import explain, orders, sources
@@ -18,6 +18,7 @@ from inkwash.server.files import handed_out
 from inkwash.server.native.shapes import JobOut, JobsOut, job_out
 
 router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"])
+Source = Literal["init_image", "mask", "depth"]
 
 
 def _told(schema: dict[str, Any]) -> None:
@@ -27,13 +28,16 @@ def _told(schema: dict[str, Any]) -> None:
 
 class JobIn(BaseModel):
     """kind "generate": request is a GenerateRequest, its pictures in base64, as the gallery's ids,
-    or as {"sha256": ...} of one sent before; "explain": a drawing to take apart, with ``cfgs``."""
+    or as {"sha256": ...} of one sent before; "explain": a drawing to take apart, with ``cfgs``.
+
+    sweep: a cell of one; its origin is then "sweep", by which clients tell it from single drawings."""
 
     model_config = ConfigDict(extra="forbid")
     kind: Literal["generate", "explain"] = "generate"
     request: dict[str, JsonValue] = Field(json_schema_extra=_told)
     priority: int = Field(0, ge=-100, le=100)
     key: str | None = Field(None, max_length=200)
+    sweep: bool = False
 
 
 @router.post("", status_code=201)
@@ -56,7 +60,7 @@ def submit(
         user=caller.user,
         priority=body.priority,
         key=body.key or idempotency_key,
-        origin="page" if caller.client else "api",
+        origin="sweep" if body.sweep else "page" if caller.client else "api",
     )
     job = context.service.desk.submit(new)
     response.headers["location"] = f"/api/v1/jobs/{job.id}"
@@ -102,6 +106,16 @@ def item(job: str, name: str, request: Request, context: Here, caller: Who) -> R
     if found is None:
         raise Refusal(404, "item_not_found", f"The job has no item {name[:80]!r}.", "Look at the job's items.")
     return handed_out(context, found.path, found.media)
+
+
+@router.get("/{job}/sources/{name}", response_class=FileResponse)
+def source(job: str, name: Source, context: Here, caller: Who) -> Response:
+    """A picture that the job starts from: the one it redraws, its mask, its depth map."""
+    given = context.job(job, caller).request.get(name)
+    digest = given.get(wire.HASH, "") if isinstance(given, dict) else ""
+    if not digest or not context.blobs.has(digest):
+        raise Refusal(404, "source_not_found", f"The job has no {name} that is kept here.", "Look at its request.")
+    return handed_out(context, context.blobs.file(digest), "image/png")
 
 
 def _after(context: Context, caller: Caller, job: str, verb: Literal["cancel", "retry"]) -> JobOut:

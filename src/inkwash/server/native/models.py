@@ -17,6 +17,10 @@ from inkwash.server.turnstile import step_aside
 router = APIRouter(prefix="/api/v1/models", tags=["models"])
 
 
+PURPOSES = {5: "depth", 9: "inpainting"}
+"""What a U-Net of so many channels draws over, beside noise."""
+
+
 class Load(BaseModel):
     model_config = ConfigDict(extra="forbid")
     name: Annotated[str, Field(max_length=1000)]
@@ -72,6 +76,7 @@ def _told(one: Described, current: str | None) -> dict[str, Any]:
         "hash": one.hash,
         "sha256": one.entry.sha256,
         "family": one.spec.family if one.spec else None,
+        "purpose": None if one.spec is None else PURPOSES.get(one.spec.unet.in_channels),
         "native_size": one.spec.native_size if one.spec else None,
         "size": one.size,
         "current": one.entry.name == current,
