@@ -16,7 +16,7 @@ SUFFIXES = (".safetensors", ".ckpt", ".pt")  # of two files that differ in nothi
 NETWORK_SUFFIXES = (*SUFFIXES, ".pth")  # of upscalers and face restorers
 VAE_SUFFIXES = tuple(f".vae{suffix}" for suffix in SUFFIXES)  # a VAE beside its model
 # A1111's name first: there messages tell people to put files.  Case does not count.
-FOLDERS: dict[Kind, tuple[str, ...]] = {
+FOLDERS: dict[FileKind, tuple[str, ...]] = {
     "model": ("Stable-diffusion", "checkpoints"),
     "vae": ("VAE",),
     "upscaler": ("ESRGAN", "RealESRGAN", "SwinIR", "BSRGAN", "ScuNET", "DAT", "HAT", "upscale_models"),

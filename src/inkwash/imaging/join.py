@@ -71,7 +71,7 @@ def _halved(values: Array, known: NDArray[np.bool_]) -> tuple[Array, Array]:
     weight = np.pad(known.astype(np.float32), ((0, high), (0, wide)))
     total = np.pad(values * known[..., None], ((0, high), (0, wide), (0, 0)))
     count = _summed(weight[..., None])
-    return _summed(total) / np.maximum(count, 1), count[..., 0]
+    return (_summed(total) / np.maximum(count, 1)).astype(np.float32), count[..., 0]
 
 
 def _summed(values: Array) -> Array:
