@@ -67,6 +67,18 @@ def test_info_of_a_lora_shows_its_training_tags(folders: Path, capsys: Capture) 
     assert "\x1b" not in shown
 
 
+def test_a_lora_of_rank_a_million_is_told_and_never_drawn_with(folders: Path, capsys: Capture) -> None:
+    path, eight = folders / "monster.safetensors", torch.float8_e4m3fn
+    down, up = torch.zeros(1_000_000, 1, dtype=eight), torch.zeros(1, 1_000_000, dtype=eight)
+    write(path, {"lora_unet_x.lora_down.weight": down, "lora_unet_x.lora_up.weight": up})
+    answered = answer(["models", "info", str(path)], capsys)
+    assert (answered["family"], answered["tensors"], answered["bytes"]) == (None, 2, 2_000_000)
+    assert main(["txt2img", "a cat", "--model", str(path)]) == 1
+    shown = capsys.readouterr().err
+    assert "is a LoRA, not a Stable Diffusion checkpoint" in shown
+    assert "Traceback" not in shown
+
+
 @pytest.mark.parametrize("tags", ["[" * 100_000, "[]", '{"a": 3}', '{"a": {"b": "c"}}', "nonsense"])
 def test_info_bears_damaged_tags(tags: str, folders: Path, capsys: Capture) -> None:
     path = folders / "ink.safetensors"
