@@ -1,6 +1,6 @@
 """The service's own API under /api/v1."""
 
-from inkwash.server.native import events, explain, jobs, models, pictures, session, system, words
+from inkwash.server.native import events, explain, jobs, making, models, pictures, session, system, words
 
 # events before jobs: /jobs/{job}/events is the longer path
 ROUTERS = (
@@ -8,6 +8,7 @@ ROUTERS = (
     events.router,
     jobs.router,
     pictures.router,
+    making.router,
     models.router,
     explain.router,
     words.router,
