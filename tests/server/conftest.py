@@ -35,7 +35,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def service(settings: Settings) -> Iterator[PaintingService]:
-    painting = PaintingService(settings.data_dir, settings.outputs_dir, queue=20)
+    painting = PaintingService(settings.data_dir, settings.outputs_dir, queue=20, models_dir=settings.models_dir)
     painting.start()
     yield painting
     painting.stop()

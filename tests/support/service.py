@@ -9,12 +9,15 @@ from pathlib import Path
 
 from PIL import Image
 
+from inkwash.checkpoint import Catalog
 from inkwash.core import images, infotext, wire
 from inkwash.core.blobs import Blobs
+from inkwash.core.errors import Cancelled, InkwashError
 from inkwash.jobs.database import Database
 from inkwash.jobs.gallery import Gallery
 from inkwash.jobs.live import Board
 from inkwash.jobs.log import Log
+from inkwash.jobs.making import Maker
 from inkwash.jobs.protocol import Glimpse, Lease, Saving, StaleLease, State
 from inkwash.jobs.serving import LogLine, System, WorkerState
 from inkwash.jobs.shelf import Shelf
@@ -26,9 +29,13 @@ class PaintingService:
 
     ``let_go`` set: jobs are drawn as they come.  Cleared: the next job stays at its first step until it is set."""
 
-    def __init__(self, data_dir: Path, outputs_dir: Path, *, queue: int = 256, side: int = 10_000) -> None:
+    def __init__(
+        self, data_dir: Path, outputs_dir: Path, *, queue: int = 256, side: int = 10_000,
+        models_dir: Path | None = None,
+    ) -> None:  # fmt: skip
         shelf = Shelf(data_dir, outputs_dir)
         self.side = side
+        self.catalog = Catalog([models_dir or data_dir], confined=True)
         self.blobs = Blobs.of(data_dir)
         self.database = Database(data_dir / "jobs.sqlite")
         self.live = Board()
@@ -101,6 +108,9 @@ class PaintingService:
 
     def _paint(self, lease: Lease) -> None:
         """Two glimpses a picture; prompts that begin with "fail" fail as a worker would tell it."""
+        if lease.kind == "model":
+            self._make(lease)
+            return
         if lease.kind == "explain":
             self.desk.keep(lease, "trace", "application/json", b'{"steps": []}', {})
             self.desk.finish(lease)
@@ -131,6 +141,23 @@ class PaintingService:
                 break
             self.wishes.clear()
         self.desk.finish(lease, ["painted flat"])
+
+    def _make(self, lease: Lease) -> None:
+        """The real thing, after the first glimpse."""
+
+        def glimpse(seen: Glimpse) -> None:
+            self.live.glimpse(seen)
+            self.at_work.set()
+            self.let_go.wait()
+
+        try:
+            notes = Maker(self.catalog, self.desk, glimpse)(lease, lambda: not self.desk.renew([lease]))
+        except Cancelled:
+            return
+        except InkwashError as error:
+            self.desk.fail(lease, error.message, error.remedy, again=False)
+        else:
+            self.desk.finish(lease, notes)
 
     def _glimpse(self, lease: Lease, index: int, count: int, steps: int) -> None:
         buffer = io.BytesIO()

@@ -17,7 +17,7 @@ from inkwash.checkpoint.header import MAX_HEADER, Header, TensorInfo, parse_head
 from inkwash.checkpoint.pickles.cache import converted, is_pickle
 from inkwash.checkpoint.regular import opened
 from inkwash.core.errors import UnsupportedModel
-from inkwash.core.files import replacing
+from inkwash.core.files import creating, replacing
 
 if TYPE_CHECKING:
     import torch
@@ -148,10 +148,12 @@ def write_computed(
     layout: Mapping[str, tuple[torch.dtype, tuple[int, ...]]],
     compute: Callable[[str], torch.Tensor],
     metadata: Mapping[str, str] | None = None,
+    *,
+    new: bool = False,
 ) -> None:
     """Writes a safetensors file whose tensors are made one at a time, each when its turn comes.
 
-    layout: dtype and shape by name, which ``compute`` must keep to, else ValueError.
+    layout: dtype and shape by name, which ``compute`` must keep to, else ValueError.  new: the name must be free.
     """
     order = sorted(layout, key=lambda name: (-layout[name][0].itemsize, name))  # wide first, so that all are aligned
     description: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
@@ -164,7 +166,7 @@ def write_computed(
     header += b" " * (-len(header) % 8)
     if len(header) > MAX_HEADER:
         raise ValueError(f"a header of {len(header)} bytes; the format allows {MAX_HEADER}")
-    with replacing(Path(path)) as file:
+    with (creating if new else replacing)(Path(path)) as file:
         file.write(len(header).to_bytes(8, "little") + header)
         for name in order:
             tensor = compute(name)

@@ -28,7 +28,9 @@ class FolderPlan(Plan):
 
     spec: ModelSpec
 
-    def write(self, path: Path, progress: Callable[[int, int], None] = lambda done, total: None) -> None:
+    def write(
+        self, path: Path, progress: Callable[[int, int], None] = lambda done, total: None, *, new: bool = True
+    ) -> None:
         """Writes the folder, which must not exist, whole or not at all.  Raises CannotWrite."""
         places, done = FAMILIES[self.spec.family].texts, 0
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from inkwash.checkpoint.folder import is_pipeline
+from inkwash.core.errors import InvalidRequest
 
 Kind = Literal["model", "vae", "upscaler", "face restorer"]
 FileKind = Literal["model", "vae", "lora", "embedding", "controlnet", "upscaler", "face restorer"]
@@ -69,6 +70,14 @@ def home(root: Path, kind: FileKind) -> Path:
     if plain and kind == "model":
         return root
     return (root if plain or root.name == "models" else root / "models") / HOMES[kind][0]
+
+
+def plain_name(name: str) -> str:
+    """A file name that stays in its folder on every system.  Raises InvalidRequest."""
+    odd = set(name) & set('/\\:*?"<>|') or any(character < " " for character in name)
+    if not name.strip() or name.startswith(".") or name != name.rstrip(". ") or odd or len(name.encode()) > 150:
+        raise InvalidRequest(f"{name[:80]!r} is no name for a file.", "Use letters, digits, -, _ and .", "name")
+    return name
 
 
 def files(root: Path, kind: Kind) -> Iterator[tuple[Path, Path]]:

@@ -41,8 +41,13 @@ class Plan:
         """Bytes of the tensors; the file's header comes on top."""
         return sum(prod(shape) * DTYPE_BITS[dtype] // 8 for dtype, shape in self.tensors.values())
 
-    def write(self, path: Path, progress: Callable[[int, int], None] = lambda done, total: None) -> None:
-        """Writes the file, whole or not at all.  progress: tensors done, tensors in all."""
+    def write(
+        self, path: Path, progress: Callable[[int, int], None] = lambda done, total: None, *, new: bool = False
+    ) -> None:
+        """Writes the file, whole or not at all.  progress: tensors done, tensors in all.  new: the name must be free.
+
+        What ``progress`` raises ends it, and nothing is left.
+        """
         import torch
 
         for name, (dtype, _) in self.tensors.items():
@@ -58,7 +63,7 @@ class Plan:
             done += 1
             return self.make(name)
 
-        write_computed(path, layout, compute, self.metadata)
+        write_computed(path, layout, compute, self.metadata, new=new)
         progress(done, len(layout))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,6 @@ from inkwash.core.choices import nearest
 from inkwash.core.errors import InvalidRequest, ModelNotFound, UnsupportedModel
 
 PICKLED = (".ckpt", ".pt", ".pth", ".bin")
-SPARE = 2**26  # bytes of the disk that stay free
 SMALL = 2**16  # bytes; a .safetensors file below is no model
 
 
@@ -56,7 +54,7 @@ def prepare(hub: Hub, name: str, root: Path, kind: FileKind | None = None, saved
     repository = hub.look(f"{owner}/{repository_name}")
     wanted = "/".join(inner)
     if not wanted and not _singles(repository) and (parts := pipeline_files(repository)):
-        target = places.home(root, "model") / _plain(saved or repository_name)
+        target = places.home(root, "model") / places.plain_name(saved or repository_name)
         return Pull(repository, parts, "model", target, True)
     file = _named(repository, wanted) if wanted else _only(repository)
     pickled = file.name.lower().endswith(PICKLED)
@@ -64,7 +62,7 @@ def prepare(hub: Hub, name: str, root: Path, kind: FileKind | None = None, saved
     base, ending = os.path.splitext(file.name.rsplit("/", 1)[-1])
     note = f"{file.name} is a pickle; the repository has no .safetensors.  It is read without being executed."
     return Pull(
-        repository, (file,), kind, places.home(root, kind) / f"{_plain(saved or base)}{ending}", False,
+        repository, (file,), kind, places.home(root, kind) / f"{places.plain_name(saved or base)}{ending}", False,
         (note,) if pickled else (),
     )  # fmt: skip
 
@@ -108,11 +106,7 @@ def _carry_out_folder(hub: Hub, pull: Pull, progress: Progress) -> bool:
 
 def check_room(pull: Pull) -> None:
     """Raises CannotWrite if what is still missing does not fit on the disk."""
-    existing = next(folder for folder in pull.target.absolute().parents if folder.exists())
-    free, needed = shutil.disk_usage(existing).free, pull.nbytes - _fetched(pull)
-    if needed + SPARE > free:
-        message = f"{pull.target.name} needs {needed / 1e9:.2f} GB more, and {existing} has {free / 1e9:.2f} GB left."
-        raise files.CannotWrite(message, "Free some space, or choose a folder on another disk with --models-dir.")
+    files.check_room(pull.target, pull.nbytes - _fetched(pull))
 
 
 def kind_of(header: Header) -> FileKind:
@@ -198,13 +192,6 @@ def _offered(repository: Repository) -> str:
     models = [f for f in repository.files if f.name.lower().endswith((".safetensors", *PICKLED)) and f.size > SMALL]
     shown = [f"{repository.name}/{f.name} ({f.size / 1e9:.2f} GB)" for f in models[:12]]
     return f"Name one: {', '.join(shown)}{', ...' if len(models) > 12 else ''}." if shown else ""
-
-
-def _plain(name: str) -> str:
-    """A file name that stays in its folder.  Raises InvalidRequest."""
-    if not name or name.startswith(".") or set(name) & set('/\\:*?"<>|\0') or len(name) > 150:
-        raise InvalidRequest(f"{name[:80]!r} is no name for a file.", "Use letters, digits, -, _ and .")
-    return name
 
 
 def _taken(target: Path) -> files.CannotWrite:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,12 +11,11 @@ import typer
 from inkwash.cli.bars import progress
 from inkwash.cli.models_info import catalog_of
 from inkwash.cli.terminal import say, short
+from inkwash.core import files
 from inkwash.core.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from inkwash.checkpoint.catalog import Catalog
-    from inkwash.checkpoint.files import Source
-    from inkwash.checkpoint.merge import Part
+    from inkwash.checkpoint.making import Making
     from inkwash.checkpoint.plan import Plan
 
 SOURCE = "A model's name, title, hash or path."
@@ -38,30 +36,14 @@ def convert(
     as_json: AsJson = False,
 ) -> None:
     """Convert .ckpt, .pt and diffusers folders to .safetensors, and single files to folders, bit for bit."""
-    from inkwash.checkpoint import open
+    from inkwash.checkpoint.making import Making
 
     if target.suffix:
         _check_target(target, overwrite)
     elif target.exists():
         raise InvalidRequest(f"{target} exists already.", "Choose the name of a new folder.")
-    path = catalog_of(models_dir)[1].find(source).path
-    with open(path) as opened:
-        _finish(_converted(path, opened, target, dtype), target, plan, as_json)
-
-
-def _converted(path: Path, source: Source, target: Path, dtype: str | None) -> Plan:
-    """A single file stays as it is unless it becomes a folder."""
-    from inkwash.checkpoint import detect
-    from inkwash.checkpoint.convert import ldm_file
-    from inkwash.checkpoint.pipeline import diffusers_folder
-    from inkwash.checkpoint.select import everything
-    from inkwash.checkpoint.weights import stored_weights
-
-    if target.suffix and not path.is_dir():
-        return everything(source, dtype)
-    spec = detect(path)
-    weights = stored_weights(source, spec, dtype)
-    return ldm_file(weights, spec) if target.suffix else diffusers_folder(weights, spec)
+    making = Making(task="convert", sources=(source,), dtype=dtype, folder=not target.suffix)
+    _make(making, target, models_dir, plan, as_json)
 
 
 def prune(
@@ -75,15 +57,11 @@ def prune(
     as_json: AsJson = False,
 ) -> None:
     """Write a model without what drawing does not need: optimiser states, EMA copies, stray tensors."""
-    from inkwash.checkpoint import detect, open
-    from inkwash.checkpoint.select import pruned
+    from inkwash.checkpoint.making import Making
 
     _check_target(target, overwrite)
-    path = catalog_of(models_dir)[1].find(source).path
-    if path.is_dir():
-        raise InvalidRequest(f"{path} is a folder, which holds nothing to prune.", "Use: inkwash models convert")
-    with open(path) as opened:
-        _finish(pruned(opened, detect(path), ema=ema, dtype=dtype), target, plan, as_json)
+    making = Making(task="prune", sources=(source,), dtype=dtype, ema=ema)
+    _make(making, target, models_dir, plan, as_json)
 
 
 def merge(
@@ -104,25 +82,23 @@ def merge(
     as_json: AsJson = False,
 ) -> None:
     """Merge two or three models, tensor by tensor; the recipe is written into the file."""
-    from inkwash.checkpoint.blocks import parse_blocks
-    from inkwash.checkpoint.merge import Recipe, merged, mode_named
+    from inkwash.checkpoint.making import Making
 
     _check_target(target, overwrite)
-    _, catalog = catalog_of(models_dir)
-    with ExitStack() as stack:
-        parts = [_part(catalog, name, stack) for name in (a, b, c) if name is not None]
-        keys = parts[0].source.header.tensors
-        parsed = parse_blocks(blocks, keys, alpha if base is None else base) if blocks is not None else None
-        recipe = Recipe(mode_named(mode, len(parts)), alpha, parsed)
-        _finish(merged(parts, recipe, dtype), target, plan, as_json)
+    sources = tuple(name for name in (a, b, c) if name is not None)
+    making = Making(task="merge", sources=sources, dtype=dtype, mode=mode, alpha=alpha, blocks=blocks, base=base)
+    _make(making, target, models_dir, plan, as_json)
 
 
-def _part(catalog: Catalog, name: str, stack: ExitStack) -> Part:
-    from inkwash.checkpoint import detect, open
-    from inkwash.checkpoint.merge import Part
+def _make(making: Making, target: Path, models_dir: Path | None, only: bool, as_json: bool) -> None:
+    from inkwash.checkpoint.making import planned
 
-    entry = catalog.with_hash(catalog.find(name))
-    return Part(stack.enter_context(open(entry.path)), detect(entry.path), entry.sha256)
+    with planned(making, catalog_of(models_dir)[1]) as plan:
+        if not only:
+            files.check_room(target, plan.nbytes)
+            with progress(f"Writing {short(target)}") as tell:
+                plan.write(target, tell)
+        _report(plan, target, only, as_json)
 
 
 def _check_target(target: Path, overwrite: bool) -> None:
@@ -132,24 +108,11 @@ def _check_target(target: Path, overwrite: bool) -> None:
         raise InvalidRequest(f"{target} exists already.", "Choose another name, or add --overwrite.")
 
 
-def _finish(planned: Plan, target: Path, only: bool, as_json: bool) -> None:
-    if not only:
-        with progress(f"Writing {short(target)}") as tell:
-            planned.write(target, tell)
-    _report(planned, target, only, as_json)
-
-
 def _report(planned: Plan, target: Path, only: bool, as_json: bool) -> None:
     if as_json:
-        answer = {
-            "path": str(target),
-            "written": not only,
-            "tensors": len(planned.tensors),
-            "bytes": planned.nbytes,
-            "dropped": dict(planned.dropped),
-            "notes": list(planned.notes),
-            "metadata": dict(planned.metadata),
-        }
+        from inkwash.checkpoint.making import told
+
+        answer = {"path": str(target), "written": not only, **told(planned, target), "metadata": dict(planned.metadata)}
         print(json.dumps(answer, indent=2, ensure_ascii=False))
         return
     for note in planned.notes:

@@ -44,6 +44,18 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         _sync_folder(path.parent)
 
 
+@contextlib.contextmanager
+def creating(path: Path) -> Iterator[BinaryIO]:
+    """Like ``replacing``, for a name nobody has, not even when the block ends.  Raises CannotWrite."""
+    with in_words(path), _reserved(path) as temporary:
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, "exists")
+        with _synced(temporary) as file:
+            yield file
+        if not _name_new(temporary, path):
+            raise FileExistsError(errno.EEXIST, "exists")
+
+
 def write(path: Path, data: bytes) -> None:
     """Put the bytes under the name, replacing what was there.  Raises CannotWrite."""
     with replacing(path) as file:
@@ -55,16 +67,39 @@ def write_new(path: Path, data: bytes) -> bool:
     with in_words(path), _reserved(path) as temporary:
         with _synced(temporary) as file:
             file.write(data)
-        try:
-            os.link(temporary, path)  # unlike rename, fails when the name is taken
-        except FileExistsError:
+        return _name_new(temporary, path)
+
+
+def _name_new(temporary: Path, path: Path) -> bool:
+    """Give the file a name nobody has; False if somebody has it."""
+    try:
+        os.link(temporary, path)  # unlike rename, fails when the name is taken
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without hard links
+        if path.exists():
             return False
-        except OSError:  # a file system without hard links
-            if path.exists():
-                return False
-            os.replace(temporary, path)
-        _sync_folder(path.parent)
+        os.replace(temporary, path)
+    _sync_folder(path.parent)
     return True
+
+
+SPARE = 2**26
+"""Bytes of a disk that stay free."""
+
+
+def free_space(path: Path) -> int:
+    """Bytes that may still be written where ``path`` is or will be."""
+    existing = next(folder for folder in path.absolute().parents if folder.exists())
+    return max(0, shutil.disk_usage(existing).free - SPARE)
+
+
+def check_room(path: Path, needed: int) -> None:
+    """Raises CannotWrite if so many bytes do not fit where ``path`` will be."""
+    free = free_space(path)
+    if needed > free:
+        message = f"{path.name} needs {needed / 1e9:.2f} GB, and {path.parent} has {free / 1e9:.2f} GB left."
+        raise CannotWrite(message, "Free some space, or choose a folder on another disk.")
 
 
 def make_folder(path: Path) -> None:

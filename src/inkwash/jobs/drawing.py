@@ -164,8 +164,9 @@ class Drawing:
         return self.inbox.deadline is None and self._held is None and not alone and len(self._jobs) < self.room
 
     def _joinable(self) -> str | None:
-        """The model that a job must name to join now; None: any."""
-        return next((str(lease.request.get("model") or "") for lease in self._jobs.values()), None)
+        """The model that a job must name to join now; None: any.  Jobs that write models draw with none."""
+        drawn = (lease for lease in self._jobs.values() if lease.kind != "model")
+        return next((str(lease.request.get("model") or "") for lease in drawn), None)
 
     def _begin(self, lease: Lease) -> None:
         self._jobs[-1] = lease  # the heart beats for it while its model is loaded

@@ -15,7 +15,7 @@ from inkwash.core.errors import InkwashError
 from inkwash.core.naming import DEFAULT as PATTERN
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
-Kind = Literal["generate", "explain"]
+Kind = Literal["generate", "explain", "model"]
 ATTEMPTS = 3
 """How often a job is begun before it is set aside with its error."""
 INTERRUPTIONS = 200
@@ -206,7 +206,7 @@ class Glimpse:
     sigma: float
     fraction: float  # of the whole job, 0..1
     seconds_left: float | None = None
-    stage: Literal["loading", "drawing", "decoding"] = "drawing"
+    stage: Literal["loading", "drawing", "decoding", "writing"] = "drawing"
     preview: bytes | None = None
     media: str = "image/webp"
 

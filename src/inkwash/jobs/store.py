@@ -275,7 +275,7 @@ class Store:
         with self.database.writing() as db:
             rows = [
                 row
-                for kinds, kept in (("'generate', 'explain'", self.history), ("'explain'", EXPLANATIONS))
+                for kinds, kept in (("'generate', 'explain', 'model'", self.history), ("'explain'", EXPLANATIONS))
                 for row in db.execute(
                     f"SELECT seq, id FROM jobs WHERE state IN {ENDED} AND kind IN ({kinds})"
                     " ORDER BY seq DESC LIMIT -1 OFFSET ?",

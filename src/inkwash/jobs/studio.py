@@ -21,8 +21,12 @@ from inkwash.generation.preview import Previews
 from inkwash.generation.run import Run
 from inkwash.generation.session import Ended, Session, Work
 from inkwash.jobs.inbox import Will
+from inkwash.jobs.making import Made, Maker, Makings
 from inkwash.jobs.protocol import Bench, Glimpse, Lease
 from inkwash.jobs.telling import Teller
+
+PAUSE = 0.2
+"""Seconds to wait for a model that is being written, where nothing is drawn beside it."""
 
 
 class Studio:
@@ -41,19 +45,24 @@ class Studio:
         self.strict = strict
         self.blobs = blobs
         self.session = Session(engine, side_by_side)
+        self.makings = Makings(Maker(engine.catalog, bench, glimpse))
         self.previews = Previews()
         self._model: str | None = None
         self._tellers: dict[int, Teller] = {}
         self._pace: float | None = None
 
     def __len__(self) -> int:
-        return len(self.session)
+        return len(self.session) + len(self.makings)
 
     def fits(self, lease: Lease) -> bool:
         asked = lease.request
+        if lease.kind == "model":
+            return True
         return self.session.fits(asked.get("model"), asked.get("vae"), bool(asked.get("ema")))
 
     def add(self, lease: Lease, will: Will) -> int:
+        if lease.kind == "model":
+            return self.makings.begin(lease, will.cancelled)
         teller = Teller(lease, self.bench, self.glimpse, will)
         if lease.kind == "explain":
             work = self._explained(lease, teller)
@@ -70,14 +79,15 @@ class Studio:
 
     def cancel(self, ticket: int) -> None:
         self.session.cancel(ticket)
+        self.makings.cancel(ticket)
         self._tellers.pop(ticket, None)
 
-    def step(self) -> Sequence[Ended]:
+    def step(self) -> Sequence[Ended | Made]:
         ended = self.session.step()
         for one in ended:
             teller = self._tellers.pop(one.ticket, None)
             self._pace = teller.seconds_per_step if teller else self._pace
-        return ended
+        return [*ended, *self.makings.ended(0.0 if len(self.session) else PAUSE)]
 
     def _explained(self, lease: Lease, teller: Teller) -> Work:
         values = dict(lease.request)

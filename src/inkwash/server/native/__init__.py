@@ -1,6 +1,18 @@
 """The service's own API under /api/v1."""
 
-from inkwash.server.native import events, explain, jobs, layers, models, pictures, session, sweeps, system, words
+from inkwash.server.native import (
+    events,
+    explain,
+    jobs,
+    layers,
+    making,
+    models,
+    pictures,
+    session,
+    sweeps,
+    system,
+    words,
+)
 
 # events before jobs: /jobs/{job}/events is the longer path
 ROUTERS = (
@@ -8,6 +20,7 @@ ROUTERS = (
     events.router,
     jobs.router,
     pictures.router,
+    making.router,
     models.router,
     sweeps.router,
     layers.router,
