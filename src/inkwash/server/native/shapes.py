@@ -37,7 +37,7 @@ class ItemOut(BaseModel):
 
 
 class JobOut(BaseModel):
-    """Times are seconds since 1970.  position: jobs that go before it, while it is queued."""
+    """Times are seconds since 1970.  position: jobs that go before it, while it is queued.  interrupted: by wish."""
 
     id: str
     kind: Kind
@@ -51,6 +51,7 @@ class JobOut(BaseModel):
     error: str | None
     remedy: str | None
     warnings: list[str]
+    interrupted: bool
     origin: str
     items: list[ItemOut]
     progress: ProgressOut | None
@@ -99,6 +100,7 @@ def job_out(job: Job, live: Live) -> JobOut:
         error=job.error,
         remedy=job.remedy,
         warnings=list(job.warnings),
+        interrupted=job.interrupted,
         origin=job.origin,
         items=[item_out(job, item) for item in job.items],
         progress=None if glimpse is None else _progress(glimpse),
@@ -106,8 +108,8 @@ def job_out(job: Job, live: Live) -> JobOut:
 
 
 def item_out(job: Job, item: Item) -> ItemOut:
-    """A drawn picture is one of the gallery, and its address is the gallery's."""
-    picture = f"{job.id}-{item.name}" if job.kind == "generate" else None
+    """A drawn picture is one of the gallery, if it is kept, and its address is the gallery's."""
+    picture = f"{job.id}-{item.name}" if job.kind == "generate" and job.keep else None
     url = f"{API}/jobs/{job.id}/items/{item.name}" if picture is None else f"{API}/pictures/{picture}/file"
     small = url if picture is None else f"{API}/pictures/{picture}/thumbnail"
     return ItemOut(
