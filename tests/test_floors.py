@@ -28,7 +28,7 @@ NEVER = {"torchvision", "diffusers", "transformers"}  # independent references f
 NO_TORCH = {"core", "prompt"}
 # Import name -> name in pyproject.toml, where they differ.
 DISTRIBUTIONS = {"PIL": "pillow", "yaml": "PyYAML"}
-UNSEEN = {"httptools", "uvloop"}  # what uvicorn takes by itself where they are there
+UNSEEN = {"httptools", "uvloop", "python-multipart"}  # what uvicorn and Starlette import by themselves
 
 
 @dataclass(frozen=True)

@@ -417,7 +417,14 @@ def test_holes_of_a_mask_count_as_in_a1111(client: TestClient, service: Painting
     request = from_json(service.desk.list(limit=1)[0].request, service.blobs.find)
     assert request.mask is not None
     assert request.mask.getbbox() == (2, 3, 3, 4)
-    assert request.mask_blur == 3  # the mean of 2 and 4
+    assert (request.mask_blur, request.mask_blur_y) == (2, 4)
+    more = {"mask_blur": 5, "mask_round": False, "latent_mask": picture((4, 4)), "width": 64, "height": 64}
+    told = client.post(f"{API}/img2img", json=body | more).json()
+    assert told["parameters"]["latent_mask"] is None
+    request = from_json(service.desk.list(limit=1)[0].request, service.blobs.find)
+    assert (request.mask_blur, request.mask_blur_y, request.mask_round) == (5, None, False)
+    assert request.latent_mask is not None
+    assert request.latent_mask.size == (8, 8)
 
 
 @pytest.mark.parametrize(

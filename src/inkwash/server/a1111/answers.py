@@ -41,7 +41,7 @@ def _parameters(body: Txt2Img | Img2Img) -> dict[str, Any]:
     """What was asked for; pictures only go back where that is asked for too."""
     told = body.model_dump()
     hidden = isinstance(body, Img2Img) and not body.include_init_images
-    return told | (dict.fromkeys(("init_images", "mask")) if hidden else {})
+    return told | (dict.fromkeys(("init_images", "mask", "latent_mask")) if hidden else {})
 
 
 def _keep(context: Context, job: Job, tab: str, number: int, sheet: bytes) -> None:

@@ -85,7 +85,7 @@ def source(body: Img2Img, opened: Open) -> dict[str, Any]:
     }
     if body.initial_noise_multiplier is not None:
         fields["initial_noise_multiplier"] = body.initial_noise_multiplier
-    return fields | (_mask(body, opened(body.mask), image.size) if body.mask else {})
+    return fields | (_mask(body, opened, image.size) if body.mask else {})
 
 
 def batch(body: Img2Img, request: GenerateRequest, opened: Open) -> list[GenerateRequest]:
@@ -106,6 +106,7 @@ def batch(body: Img2Img, request: GenerateRequest, opened: Open) -> list[Generat
             request,
             init_image=image,
             mask=request.mask and request.mask.resize(image.size),
+            latent_mask=request.latent_mask and request.latent_mask.resize(image.size),
             batch_size=1,
             batch_count=1,
             seed=request.seed + (0 if varied else number * len(images) + index),
@@ -116,13 +117,16 @@ def batch(body: Img2Img, request: GenerateRequest, opened: Open) -> list[Generat
     ]
 
 
-def _mask(body: Img2Img, mask: Image.Image, size: tuple[int, int]) -> dict[str, Any]:
-    """Two widths of blur become their mean: there is one here."""
-    blur = (body.mask_blur_x + body.mask_blur_y) / 2 if body.mask_blur is None else body.mask_blur
+def _mask(body: Img2Img, opened: Open, size: tuple[int, int]) -> dict[str, Any]:
+    """mask_blur stands for both of its kind, as in A1111."""
+    across, down = (body.mask_blur_x, body.mask_blur_y) if body.mask_blur is None else (body.mask_blur, body.mask_blur)
     return {
-        "mask": _grey(mask).resize(size),
+        "mask": _grey(opened(body.mask or "")).resize(size),
+        "latent_mask": _grey(opened(body.latent_mask)).resize(size) if body.latent_mask else None,
         "mask_invert": bool(body.inpainting_mask_invert),
-        "mask_blur": blur,
+        "mask_blur": across,
+        "mask_blur_y": None if down == across else down,
+        "mask_round": body.mask_round,
         "inpainting_fill": _chosen("inpainting_fill", body.inpainting_fill, INPAINTING_FILLS),
         "only_masked": body.inpaint_full_res,
         "only_masked_padding": body.inpaint_full_res_padding,

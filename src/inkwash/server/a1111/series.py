@@ -124,7 +124,7 @@ async def _drawn(context: Context, request: Request, call: Call, wanted: Sequenc
             drawn.append(await run_in_threadpool(_pieces, context, job))
     finally:
         call.jobs.clear()
-        for job in flying:
+        for job in () if context.closing.is_set() else flying:  # what waits at the end goes on after a restart
             await run_in_threadpool(context.service.desk.cancel, job.id)
     return drawn
 
