@@ -181,11 +181,14 @@ def test_an_interrupt_ends_the_whole_plot_and_a_skip_one_picture(client: TestCli
     """What was drawn by then is on the sheet."""
     service.let_go.clear()
     answers: list[dict[str, Any]] = []
-    many = plot("Steps", "1-20", _9=False, _10=True)
+    many = plot("Steps", "1-20", _9=False, _10=True) | {"force_task_id": "task(plot)"}
     thread = threading.Thread(target=lambda: answers.append(draw(client, **many)))
     thread.start()
     assert service.at_work.wait(120)
     assert client.get(f"{API}/progress").json()["state"]["job_count"] == 20
+    task = client.post("/internal/progress", json={"id_task": "task(plot)"}).json()
+    assert task["active"] is True
+    assert 0 < task["progress"] < 0.06
     assert client.post(f"{API}/skip").json() == {}
     job = service.desk.list(states=("running",))[0].id
     assert service.wishes == [("skip", job)]

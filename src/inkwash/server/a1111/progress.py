@@ -26,11 +26,8 @@ def progress(context: Here, caller: Who, skip_current_image: bool = False) -> di
     job = _current(context, caller)
     glimpse = context.service.live.latest(job.id) if job else None
     call = context.calls.of(job.id) if job else None
-    fraction = min(glimpse.fraction, 1.0) if glimpse else 0.0
-    if call is not None:
-        fraction = (call.done + fraction) / call.total
     return {
-        "progress": 0.0 if job is None else max(BEGUN, fraction),
+        "progress": 0.0 if job is None else max(BEGUN, _fraction(call, glimpse)),
         "eta_relative": (glimpse.seconds_left or 0.0) if glimpse else 0.0,
         "state": _state(job, glimpse, call),
         "current_image": None if skip_current_image else _picture(glimpse),
@@ -71,7 +68,7 @@ def task_progress(body: Progress, context: Here, caller: Who) -> dict[str, Any]:
         "active": job is not None and job.state == "running",
         "queued": job is not None and job.state == "queued",
         "completed": job is not None and job.state in ENDED,
-        "progress": glimpse.fraction if glimpse else None,
+        "progress": _fraction(context.calls.of(glimpse.job), glimpse) if glimpse else None,
         "eta": glimpse.seconds_left if glimpse else None,
         "live_preview": f"data:{glimpse.media};base64,{_picture(glimpse)}" if fresh and glimpse else None,
         "id_live_preview": number if fresh else body.id_live_preview,
@@ -120,11 +117,19 @@ def _current(context: Context, caller: Caller) -> Job | None:
 
 def _of_task(context: Context, caller: Caller, task: str) -> Job | None:
     job = context.tasks.job(caller.user, task) or task
+    if (call := context.calls.of(job)) is not None:
+        job = next(iter(call.jobs[:1]), job)  # of those under way the task names the last
     try:
         found = context.service.desk.get(job)
     except JobNotFound:
         return None
     return found if found.user == caller.user else None
+
+
+def _fraction(call: Call | None, glimpse: Glimpse | None) -> float:
+    """Of the whole call, 0..1."""
+    fraction = min(glimpse.fraction, 1.0) if glimpse else 0.0
+    return fraction if call is None else (call.done + fraction) / call.total
 
 
 def _state(job: Job | None, glimpse: Glimpse | None, call: Call | None) -> dict[str, Any]:
