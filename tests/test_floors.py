@@ -28,8 +28,8 @@ NEVER = {"torchvision", "diffusers", "transformers"}  # independent references f
 NO_TORCH = {"core", "prompt"}
 # Import name -> name in pyproject.toml, where they differ.
 DISTRIBUTIONS = {"PIL": "pillow", "huggingface_hub": "huggingface-hub", "yaml": "PyYAML"}
-# What uvicorn takes by itself where they are there, and what spandrel imports.
-UNSEEN = {"httptools", "uvloop"} | {"einops", "safetensors"}
+# What uvicorn, Starlette and spandrel import by themselves.
+UNSEEN = {"httptools", "uvloop", "python-multipart"} | {"einops", "safetensors"}
 
 
 @dataclass(frozen=True)

@@ -211,6 +211,8 @@ def edits(draw: st.DrawFn) -> GenerateRequest:
         color_correction=draw(st.booleans()),
         mask_invert=masked and draw(st.booleans()),
         mask_blur=draw(unit) if masked else 4.0,
+        mask_blur_y=draw(st.none() | unit) if masked else None,
+        mask_round=not masked or draw(st.booleans()),
         inpainting_fill=draw(st.sampled_from(INPAINTING_FILLS)) if masked else "original",
         only_masked=masked and small,
         only_masked_padding=draw(st.integers(0, 99)) if masked and small else 32,

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
@@ -45,6 +47,17 @@ def test_a_feather_lies_inside_the_mask_and_reaches_one(blur: float) -> None:
     assert (np.diff(inside[: int(2 * blur) + 1]) >= 0).all()
     if blur:
         assert 0 < inside[0] < 255
+
+
+def test_a_feather_may_differ_downwards() -> None:
+    """Of a Gaussian, 2 * Phi(d / sigma) - 1 at distance d inside of a straight edge."""
+    mask = box_mask((200, 200), (30, 40, 170, 180))
+    share = np.asarray(feathered(mask, 0.0, 4.0))
+    assert set(np.unique(share[100])) == {0, 255}  # no blur across
+    inside = share[40:60, 100] / 255
+    wanted = [math.erf((depth + 0.5) / (4 * math.sqrt(2))) for depth in range(20)]
+    assert np.abs(inside - wanted).max() < 0.03
+    assert (np.asarray(feathered(mask, 4.0, 4.0)) == np.asarray(feathered(mask, 4.0))).all()
 
 
 def test_the_pictures_border_is_no_edge() -> None:

@@ -137,6 +137,32 @@ def test_no_blur_and_no_softness_reaches_outside_of_the_mask(
     assert (after != array(PHOTO)).any()
 
 
+def test_greys_of_a_mask_mix_where_they_are_to(engine: Engine) -> None:
+    """A half-grey mask at no blur: each latent is the mean of old and new, and all of the new is pasted."""
+    half = Image.new("L", PHOTO.size, 128)
+    half.paste(0, (0, 0, 48, 64))
+    rounded, mixed = (draw(engine, mask=half, mask_blur=0.0, mask_round=way) for way in (True, False))
+    assert not torch.equal(rounded.latents, mixed.latents)
+    one = {"mask": half, "mask_blur": 0.0, "steps": 1, "sampler": "Euler", "denoising_strength": 0.6}
+    own = draw(engine, denoising_strength=0.0).latents[0]
+    old_and_new = draw(engine, **one, mask_round=True).latents[0], draw(engine, **one, mask_round=False).latents[0]
+    share = 128 / 255
+    wanted = own * (1 - share**2) + old_and_new[0] * share**2  # the only prediction is mixed, and the result
+    assert torch.allclose(old_and_new[1][:, :, 6:], wanted[:, :, 6:], atol=1e-4)
+    after = array(mixed.images[0])
+    assert (after[:, :48] == array(PHOTO)[:, :48]).all()
+
+
+def test_a_latent_mask_decides_what_is_drawn_and_the_mask_what_is_pasted(engine: Engine) -> None:
+    left = Image.new("L", PHOTO.size)
+    left.paste(255, (0, 0, 48, 64))
+    both = draw(engine, mask=MASK, latent_mask=left)
+    assert torch.equal(both.latents, draw(engine, mask=left).latents)
+    after = array(both.images[0])
+    assert (after[OUTSIDE] == array(PHOTO)[OUTSIDE]).all()
+    assert (after[~OUTSIDE] != array(PHOTO)[~OUTSIDE]).any()
+
+
 def test_an_inverted_mask_redraws_the_rest(engine: Engine) -> None:
     after = array(draw(engine, mask=MASK, mask_invert=True).images[0])
     assert (after[~OUTSIDE] == array(PHOTO)[~OUTSIDE]).all()
@@ -277,6 +303,8 @@ EDITS: dict[str, dict[str, object]] = {
     "inpaint": {"mask": MASK, "inpainting_fill": "fill", "mask_blur": 2.5},
     "inverted": {"mask": MASK, "mask_invert": True, "inpainting_fill": "latent nothing"},
     "only masked": {"mask": MASK, "only_masked": True, "only_masked_padding": 8, "width": 64, "height": 64},
+    "greys": {"mask": MASK.resize((24, 16)).resize((96, 64)), "mask_round": False, "mask_blur_y": 1.0},
+    "latent mask": {"mask": MASK, "latent_mask": Image.new("L", PHOTO.size, 255)},
     "soft": {"mask": MASK.resize((24, 16)).resize((96, 64)), "soft_inpainting": SoftInpainting(mask_influence=0.3)},
     "nine channels": {"mask": MASK, "model": "tiny-inpainting", "denoising_strength": 1.0},
     "hires": {"init_image": None, "width": 64, "height": 48, "hires": HiresPass(scale=1.5, steps=2, prompt="a dog, b")},
@@ -293,8 +321,9 @@ def test_the_metadata_draws_the_picture_again(
 ) -> None:
     monkeypatch.setenv("INKWASH_OUTPUTS_DIR", str(tmp_path / "outputs"))
     PHOTO.save(tmp_path / "photo.png")
-    if isinstance(mask := changes.get("mask"), Image.Image):
-        mask.save(tmp_path / "mask.png")
+    for field in ("mask", "latent_mask"):
+        if isinstance(mask := changes.get(field), Image.Image):
+            mask.save(tmp_path / f"{field}.png")
     result = draw(engine, **changes)
     for index, (image, text) in enumerate(zip(result.images, result.infotexts, strict=True)):
         path = tmp_path / f"result-{index}.png"
@@ -312,6 +341,8 @@ def test_the_metadata_draws_the_picture_again(
         ({"denoising_strength": 2.0}, "between 0 and 1"),
         ({"width": 65}, "multiple of 8"),
         ({"only_masked": True}, "no mask"),
+        ({"latent_mask": MASK}, "no mask"),
+        ({"mask": MASK, "latent_mask": MASK.resize((64, 64))}, "64x64, the picture 96x64"),
         ({"denoising_strength": 0.0001, "exact_steps": True, "steps": 50}, "higher strength"),
         ({"init_image": "photo.png"}, "not a picture"),
     ],

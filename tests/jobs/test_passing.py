@@ -68,7 +68,7 @@ def test_a_source_stays_while_a_job_or_a_picture_needs_it(make_room: Callable[..
     room = make_room(history=1)
     blobs = Blobs.of(room.folder / "data")
     digests = [blobs.keep(Image.new("RGB", (8, 8), (level, 0, 0))) for level in range(4)]
-    of_job, of_picture, of_nothing, fresh = digests
+    of_job, of_picture, _, fresh = digests
     room.submit(keep=False, request={"prompt": "x", "seed": 1, "init_image": {"sha256": of_job}})
     lease = room.claim()
     text = f"{text_of('a cat', 1)}, Init image hash: {of_picture}"

@@ -148,9 +148,10 @@ def test_progress_and_interrupt(client: TestClient, service: PaintingService) ->
     again = client.post("/internal/progress", json={"id_task": "task(1)", "id_live_preview": task["id_live_preview"]})
     assert again.json()["live_preview"] is None
     assert client.post(f"{API}/interrupt").json() == {}
-    thread.join()
     service.let_go.set()
-    assert answers[0]["images"] == []
+    thread.join()
+    assert len(answers[0]["images"]) == 1  # the one at work, as it stood; the second was not begun
+    assert json.loads(answers[0]["info"])["interrupted"] is True
     assert client.post("/internal/progress", json={"id_task": "task(1)"}).json()["completed"] is True
     assert client.post("/internal/progress", json={"id_task": "never"}).json()["completed"] is False
 
@@ -161,7 +162,8 @@ def test_interrupt_leaves_others_alone(opened: Any, service: PaintingService) ->
     answers: list[int] = []
 
     def ann() -> None:
-        answers.append(client.post(f"{API}/txt2img", json={"steps": 2}, auth=("ann", "a")).status_code)
+        body = {"steps": 2, "save_images": True}
+        answers.append(client.post(f"{API}/txt2img", json=body, auth=("ann", "a")).status_code)
 
     thread = threading.Thread(target=ann)
     thread.start()
@@ -257,6 +259,73 @@ def test_openai(client: TestClient) -> None:
         assert set(told.json()["error"]) == {"message", "type", "param", "code"}
 
 
+def edit(client: TestClient, path: str = "edits", **form: Any) -> Any:
+    """Pictures are files, everything else a field."""
+    files = [(name, (f"{name}.png", one)) for name, one in form.items() if isinstance(one, bytes)]
+    fields = {name: one for name, one in form.items() if not isinstance(one, bytes)}
+    return client.post(f"/v1/images/{path}", data=fields, files=files or {"none": b""})
+
+
+def holed(size: tuple[int, int] = (16, 16), hole: int = 0) -> bytes:
+    """Grey, with so many rows rubbed out at the top."""
+    image = Image.new("RGBA", size, (90, 90, 90, 255))
+    image.paste((0, 0, 0, 0), (0, 0, size[0], hole))
+    return images.encode(image)
+
+
+def test_openai_edits(client: TestClient, service: PaintingService) -> None:
+    answer = edit(client, prompt="a hat", image=holed(), mask=holed(hole=4), n=2, size="64x64", quality="high",
+                  model="gpt-image-1", response_format="b64_json")  # fmt: skip
+    assert answer.status_code == 200, answer.text
+    assert [decoded(one["b64_json"]).size for one in answer.json()["data"]] == [(64, 64)] * 2
+    first = from_json(service.desk.list(limit=1)[0].request, service.blobs.find)
+    assert first.mask is not None
+    assert first.mask.getbbox() == (0, 0, 16, 4)
+    assert (first.prompt, first.denoising_strength, first.inpainting_fill, first.batch_count) == ("a hat", 1, "fill", 2)
+    url = edit(client, prompt="a hat", **{"image[]": holed(hole=8)}).json()["data"][0]["url"]
+    assert client.get(url).headers["content-type"] == "image/png"
+    second = from_json(service.desk.list(limit=1)[0].request, service.blobs.find)
+    assert second.mask is not None
+    assert second.mask.getbbox() == (0, 0, 16, 8)  # the picture's own holes
+    assert edit(client, prompt="a hat", image=holed()).status_code == 200
+    assert edit(client, "variations", image=holed(), n=1).status_code == 200
+    whole, varied = (from_json(job.request, service.blobs.find) for job in reversed(service.desk.list(limit=2)))
+    assert (whole.mask, whole.denoising_strength, varied.prompt) == (None, 0.75, "")
+    assert varied.init_image is not None
+
+
+@pytest.mark.parametrize(
+    ("form", "word"),
+    [
+        ({"image": b"no picture"}, "not a picture"),
+        ({"image": b""}, "empty"),
+        ({}, "0 pictures"),
+        ({"image": holed(), "image[]": holed()}, "2 pictures"),
+        ({"image": holed(), "mask": holed()}, "transparent"),
+        ({"image": holed(), "mask": holed((8, 8), hole=2)}, "mask is 8x8"),
+        ({"image": holed(), "size": "large"}, "size"),
+        ({"image": holed(), "n": 11}, "n: "),
+        ({"image": holed(), "model": "absent"}, "absent"),
+        ({"image": holed((2049, 2048))}, "pixels"),
+    ],
+)
+def test_what_openai_cannot_edit_is_told_in_its_shape(client: TestClient, form: dict[str, Any], word: str) -> None:
+    answer = edit(client, prompt="a hat", **form)
+    assert answer.status_code in (404, 422)
+    assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+    assert word in answer.text
+
+
+def test_an_edit_that_is_too_large_is_refused_while_it_comes(opened: Any) -> None:
+    client = opened(body_mb=1)
+    assert edit(client, prompt="x", image=bytes(2**20 + 1)).status_code == 413
+    parts = [b"--x\r\nContent-Disposition: form-data; name=image; filename=a\r\n\r\n", *[bytes(2**18)] * 5]
+    answer = client.post(
+        "/v1/images/edits", content=iter(parts), headers={"content-type": "multipart/form-data; boundary=x"}
+    )
+    assert (answer.status_code, set(answer.json())) == (413, {"error"})
+
+
 def test_a_chosen_model_that_was_taken_away_is_forgotten(client: TestClient) -> None:
     context_of(client).options.set("", {"sd_model_checkpoint": "gone.safetensors"})
     assert client.get(f"{API}/options").json()["sd_model_checkpoint"].startswith("inkwash")
@@ -348,7 +417,14 @@ def test_holes_of_a_mask_count_as_in_a1111(client: TestClient, service: Painting
     request = from_json(service.desk.list(limit=1)[0].request, service.blobs.find)
     assert request.mask is not None
     assert request.mask.getbbox() == (2, 3, 3, 4)
-    assert request.mask_blur == 3  # the mean of 2 and 4
+    assert (request.mask_blur, request.mask_blur_y) == (2, 4)
+    more = {"mask_blur": 5, "mask_round": False, "latent_mask": picture((4, 4)), "width": 64, "height": 64}
+    told = client.post(f"{API}/img2img", json=body | more).json()
+    assert told["parameters"]["latent_mask"] is None
+    request = from_json(service.desk.list(limit=1)[0].request, service.blobs.find)
+    assert (request.mask_blur, request.mask_blur_y, request.mask_round) == (5, None, False)
+    assert request.latent_mask is not None
+    assert request.latent_mask.size == (8, 8)
 
 
 @pytest.mark.parametrize(
@@ -359,8 +435,10 @@ def test_holes_of_a_mask_count_as_in_a1111(client: TestClient, service: Painting
         ({"denoising_strength": 2}, "denoising_strength"),
         ({"init_images": ["no base64!"]}, "base64"),
         ({"init_images": [base64.b64encode(b"no picture").decode()]}, "not a picture"),
-        ({"init_images": [picture()] * 2}, "init_images"),
-        ({"latent_mask": picture()}, "latent_mask"),
+        ({"init_images": [picture()] * 257}, "init_images"),
+        ({"init_images": [picture()] * 2, "script_name": "loopback"}, "init_images"),
+        ({"script_name": "loopback", "script_args": [0]}, "Loops"),
+        ({"script_name": "loopback", "script_args": [2, 0.5, "Steep"]}, "Linear"),
         ({"mask": picture(), "alwayson_scripts": {"soft inpainting": {"args": [True, "x"]}}}, "inpainting"),
         ({"init_images": ["http://127.0.0.1:1/cat.png"]}, "allow_image_urls"),
         ({"init_images": [picture((2049, 2048))]}, "pixels"),

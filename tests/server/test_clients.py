@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -56,7 +57,7 @@ def test_webuiapi_unchanged(port: int, painting: PaintingService) -> None:
         assert isinstance(answer, list)
     assert api.get_embeddings()["loaded"] == {}
     assert "ram" in api.get_memory()
-    assert api.get_scripts()["txt2img"] == []
+    assert api.get_scripts()["txt2img"] == ["prompt matrix", "x/y/z plot"]
     assert api.refresh_checkpoints() is None
     assert api.get_cmd_flags()["api"] is True
     with pytest.raises(RuntimeError, match="404"):
@@ -67,20 +68,50 @@ def test_webuiapi_unchanged(port: int, painting: PaintingService) -> None:
     assert api.txt2img(enable_hr=True, hr_scale=2, hr_upscaler="Latent", width=64, height=64).image.size == (128, 128)
 
 
+def test_webuiapi_plots_paints_over_and_loops_unchanged(port: int, painting: PaintingService) -> None:
+    """As its own documentation shows them: arguments by number, no seeds of their own, the margin last."""
+    api = webuiapi.WebUIApi(host="127.0.0.1", port=port, steps=4)
+    axes = ["Nothing", "Seed", "Var. seed", "Var. strength", "Steps", "Hires steps", "CFG Scale"]  # of its pages
+    args = [axes.index("Steps"), "2,3,4", [], axes.index("CFG Scale"), "5,7", [], axes.index("Nothing"), "", [],
+            True, False, False, False, 0]  # fmt: skip
+    plotted = api.txt2img(prompt="a cat", seed=1003, width=64, height=64, script_name="X/Y/Z Plot", script_args=args)
+    assert plotted.image.size[0] > 3 * 64
+    assert [job.request["steps"] for job in reversed(painting.desk.list())] == [2, 3, 4, 2, 3, 4]
+    matrix = api.txt2img(prompt="a|b|c", width=64, height=64, script_name="Prompt matrix", script_args=[])
+    assert len(matrix.images) == 5
+
+    large = api.txt2img(prompt="a cat", width=64, height=64, enable_hr=True, hr_scale=1.5, denoising_strength=0.5,
+                        hr_upscaler=webuiapi.HiResUpscaler.Latent, hr_second_pass_steps=3)  # fmt: skip
+    assert large.image.size == (96, 96)
+    source = Image.new("RGB", (64, 64), (90, 120, 90))
+    mask = Image.new("RGB", (64, 64))
+    mask.paste((255, 255, 255), (0, 0, 32, 64))
+    painted = api.img2img(images=[source], mask_image=mask, inpainting_fill=1, cfg_scale=1.5, prompt="a hat", width=64,
+                          height=64, save_images=True)  # fmt: skip
+    assert painted.image.size == (64, 64)
+    looped = api.img2img(images=[source], prompt="x", width=64, height=64, script_name="Loopback", script_args=[2, 0.5])
+    assert len(looped.images) == 2
+    assert api.get_scripts()["img2img"][:3] == ["prompt matrix", "x/y/z plot", "loopback"]
+    assert painting.pictures.list().total == 1
+
+
 def test_webuiapi_watches_and_interrupts(port: int, painting: PaintingService) -> None:
     api = webuiapi.WebUIApi(host="127.0.0.1", port=port, steps=4)
     api.util_wait_for_ready()
     painting.let_go.clear()
-    results: list[object] = []
+    results: list[Any] = []
     thread = threading.Thread(target=lambda: results.append(api.txt2img(prompt="a", width=64, height=64)))
     thread.start()
     assert painting.at_work.wait(30)
     other = webuiapi.WebUIApi(host="127.0.0.1", port=port)
     assert 0 < other.get_progress()["progress"] < 1
+    other.skip()
     other.interrupt()
-    thread.join(30)
     painting.let_go.set()
-    assert len(results) == 1
+    thread.join(30)
+    (result,) = results
+    assert len(result.images) == 1  # as it stood
+    assert result.info["interrupted"] is True
 
 
 def test_a_client_that_leaves_takes_its_job_along(port: int, painting: PaintingService) -> None:

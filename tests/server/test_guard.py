@@ -22,6 +22,7 @@ from inkwash.server.accounts import COOKIE, Accounts
 from inkwash.server.guard import OPEN
 from inkwash.server.listening import CannotListen, check_public, listen
 from inkwash.server.places import rules
+from inkwash.server.sessions import Sessions
 
 EVERYBODYS = sorted(OPEN - {"/", "/api/v1/login"})  # what answers without a password: nothing of anybody's
 OTHERS = [("GET", "/openapi.json"), ("GET", "/nothing"), ("POST", "/sdapi/v1/server-kill")]
@@ -119,17 +120,41 @@ def test_the_pages_session(guarded: TestClient) -> None:
     assert "SameSite=strict" in cookie
     assert guarded.get("/api/v1/session").json() == {"user": "ann", "login_needed": False, "language": "en"}
     assert guarded.get("/api/v1/jobs").status_code == 200
+    copied = cookie.split(";")[0]
     guarded.post("/api/v1/logout")
     assert guarded.get("/api/v1/jobs").status_code == 401
+    assert guarded.get("/api/v1/jobs", headers={"cookie": copied}).status_code == 401  # whoever still has it
+
+
+def test_sessions_outlive_a_restart_and_end_one_by_one(tmp_path: Path) -> None:
+    file, now = tmp_path / "data" / "sessions.json", [1000.0]
+
+    def accounts(passwords: str = "ann:secret") -> Accounts:
+        sessions = Sessions(file, clock=lambda: now[0])
+        return Accounts(passwords, b"k" * 32, sessions, clock=lambda: now[0])
+
+    first, second = (accounts().cookie_of("ann") for _ in range(2))
+    assert [accounts().user_of_cookie(cookie) for cookie in (first, second)] == ["ann", "ann"]
+    accounts().end(first)
+    assert [accounts().user_of_cookie(cookie) for cookie in (first, second)] == [None, "ann"]
+    assert accounts("ann:changed").user_of_cookie(second) is None
+    accounts().end(second[:-1] + ("0" if second[-1] != "0" else "1"))  # a forged one ends nobody's session
+    assert accounts().user_of_cookie(second) == "ann"
+    now[0] += 31 * 24 * 3600
+    accounts().cookie_of("ann")
+    assert len(json.loads(file.read_bytes())) == 1  # what has ended is forgotten
+    file.write_bytes(b"[1, 2")
+    assert accounts().user_of_cookie(second) is None
 
 
 def test_cookies_end_with_time_and_password() -> None:
     now = [1000.0]
-    accounts = Accounts("ann:secret,bob:b", b"k" * 32, clock=lambda: now[0])
+    sessions = Sessions(clock=lambda: now[0])
+    accounts = Accounts("ann:secret,bob:b", b"k" * 32, sessions, clock=lambda: now[0])
     cookie = accounts.cookie_of("ann")
     assert accounts.user_of_cookie(cookie) == "ann"
-    assert Accounts("ann:other", b"k" * 32, clock=lambda: now[0]).user_of_cookie(cookie) is None
-    assert Accounts("ann:secret", b"x" * 32, clock=lambda: now[0]).user_of_cookie(cookie) is None
+    assert Accounts("ann:other", b"k" * 32, sessions, clock=lambda: now[0]).user_of_cookie(cookie) is None
+    assert Accounts("ann:secret", b"x" * 32, sessions, clock=lambda: now[0]).user_of_cookie(cookie) is None
     assert accounts.user_of_cookie(cookie.replace("YW5u", "Ym9i")) is None
     now[0] += 31 * 24 * 3600
     assert accounts.user_of_cookie(cookie) is None

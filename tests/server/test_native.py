@@ -8,6 +8,7 @@ import json
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
+from tests.server.conftest import context_of
 from tests.support.service import PaintingService
 
 from inkwash.core import images, wire
@@ -198,9 +199,11 @@ def test_settings_are_kept(client: TestClient) -> None:
     told = client.patch(
         "/api/v1/settings", json={"pattern": "[seed]", "format": "JPEG", "defaults": {"steps": 9}}
     ).json()
-    assert (told["pattern"], told["format"], told["defaults"], told["restart_needed"]) == (
-        "[seed]", "jpeg", {"steps": 9}, True,
-    )  # fmt: skip
+    assert (told["pattern"], told["format"], told["defaults"]) == ("[seed]", "jpeg", {"steps": 9})
+    answer = client.post("/api/v1/jobs", json={"request": {"prompt": "a cat", "seed": 77, "width": 64, "height": 64}})
+    item = wait_for(client, answer.json()["id"])["items"][0]  # type: ignore[index]
+    picture = context_of(client).service.pictures.get(item["picture"])
+    assert (item["media"], picture.path.name) == ("image/jpeg", "77.jpg")
     assert client.patch("/api/v1/settings", json={"pattern": "[sed]"}).status_code == 422
     assert client.patch("/api/v1/settings", json={"limits": {}}).status_code == 422
     assert client.get("/api/v1/settings").json()["limits"]["steps"] == 200

@@ -23,8 +23,8 @@ from inkwash.core.errors import Enough, InkwashError, OutOfMemory
 from inkwash.core.progress import Decoding, Drawn, Started, Step
 from inkwash.core.request import GenerateRequest
 from inkwash.jobs.bench import RemoteBench
-from inkwash.jobs.protocol import Bench, Glimpse, Lease
 from inkwash.jobs.inbox import Will
+from inkwash.jobs.protocol import Bench, Glimpse, Lease
 from inkwash.jobs.telling import Teller
 from inkwash.jobs.worker import work
 

@@ -92,18 +92,17 @@ def _run(
 
 def _setup(here: Settings, device: str | None, dtype: str | None, strict: bool | None) -> Setup:
     """What the service needs to know.  What the page set goes over inkwash.toml."""
-    from inkwash.core.choices import QUALITY
     from inkwash.jobs.service import Setup
     from inkwash.server.preferences import Preferences
 
-    kept = Preferences(here.data_dir / "preferences.json")
+    saving = Preferences(here.data_dir / "preferences.json").saving(here.pattern)
     return Setup(
         data_dir=here.data_dir,
         outputs_dir=here.outputs_dir,
         models_dir=here.models_dir,
-        pattern=kept.value("pattern", here.pattern),
-        format=kept.value("format", "png"),
-        quality=kept.value("quality", QUALITY),
+        pattern=saving.pattern,
+        format=saving.format,
+        quality=saving.quality,
         queue=here.server.queue,
         per_user=here.server.per_user or None,
         retention=here.server.retention_hours,

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-KEYS = {"Init image hash": "init_image", "Mask hash": "mask", "Depth hash": "depth"}  # infotext key -> request field
+KEYS = {  # infotext key -> request field
+    "Init image hash": "init_image",
+    "Mask hash": "mask",
+    "Latent mask hash": "latent_mask",
+    "Depth hash": "depth",
+}
 
 
 def fingerprint(image: Image) -> str:

@@ -101,6 +101,8 @@ def _mask(request: GenerateRequest) -> Found:
     found: Found = [
         ("Mask mode", NOT_MASKED if request.mask_invert else None),
         ("Mask blur", request.mask_blur),
+        ("Mask blur y", request.mask_blur_y),
+        ("Mask round", None if request.mask_round else False),
         ("Masked content", request.inpainting_fill),
         ("Inpaint area", ONLY_MASKED if request.only_masked else None),
         ("Masked area padding", request.only_masked_padding if request.only_masked else None),

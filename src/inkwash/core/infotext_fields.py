@@ -178,6 +178,8 @@ READ: tuple[tuple[str, str, Callable[[str], object]], ...] = (
     ("Color correction", "color_correction", _boolean),
     ("Noise level", "noise_level", int),
     ("Mask blur", "mask_blur", _number),
+    ("Mask blur y", "mask_blur_y", _number),
+    ("Mask round", "mask_round", _boolean),
     ("Masked content", "inpainting_fill", str),
     ("Masked area padding", "only_masked_padding", int),
     ("Refiner", "refiner", str),

@@ -60,6 +60,7 @@ RANGES: tuple[tuple[str, float | None, float | None], ...] = (
     ("initial_noise_multiplier", 0, 10),
     ("noise_level", 0, 999),
     ("mask_blur", 0, 256),
+    ("mask_blur_y", 0, 256),
     ("only_masked_padding", 0, 4096),
     ("refiner_switch_at", 0, 1),
 )
@@ -111,7 +112,7 @@ def check(request: GenerateRequest, limits: Limits | None = None) -> GenerateReq
 
 def _check_sources(request: GenerateRequest) -> None:
     """The pictures a request starts from: that they are pictures, and of one size."""
-    for field in ("init_image", "mask", "depth"):
+    for field in ("init_image", "mask", "latent_mask", "depth"):
         value = getattr(request, field)
         if value is not None and not hasattr(value, "getbands"):  # Pillow's; importing it here would cost its time
             raise InvalidRequest(
@@ -120,10 +121,14 @@ def _check_sources(request: GenerateRequest) -> None:
                 field,
             )
     first = request.init_image
-    for field, needs_mask in (("only_masked", request.only_masked), ("soft_inpainting", request.soft_inpainting)):
+    for field, needs_mask in (
+        ("only_masked", request.only_masked),
+        ("soft_inpainting", request.soft_inpainting),
+        ("latent_mask", request.latent_mask),
+    ):
         if needs_mask and request.mask is None:
             raise InvalidRequest(f"{field} is set, but there is no mask.", "Give a mask, or leave it off.", field)
-    for field in ("mask", "depth"):
+    for field in ("mask", "latent_mask", "depth"):
         other = getattr(request, field)
         if other is None:
             continue

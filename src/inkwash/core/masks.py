@@ -27,10 +27,14 @@ def as_mask(image: Image.Image, *, invert: bool = False, soft: bool = False) -> 
 
 
 def request_mask(request: GenerateRequest) -> Image.Image | None:
-    """The request's mask as drawn with: inverted if asked; its greys only count for soft inpainting."""
+    """The request's mask as drawn with: inverted if asked; its greys only where they count."""
     if request.mask is None:
         return None
-    return as_mask(request.mask, invert=request.mask_invert, soft=request.soft_inpainting is not None)
+    return as_mask(request.mask, invert=request.mask_invert, soft=greys_count(request))
+
+
+def greys_count(request: GenerateRequest) -> bool:
+    return request.soft_inpainting is not None or not request.mask_round
 
 
 def alpha_mask(image: Image.Image) -> Image.Image:
@@ -48,17 +52,24 @@ def flattened(image: Image.Image, colour: tuple[int, int, int] = (255, 255, 255)
     return Image.alpha_composite(Image.new("RGBA", image.size, (*colour, 255)), over).convert("RGB")
 
 
-def feathered(mask: Image.Image, blur: float) -> Image.Image:
+def doubled(mask: Image.Image) -> Image.Image:
+    """The share of the new picture that A1111 pastes by a mask with greys: all of it from half a grey on."""
+    return mask.point(lambda level: min(255, 2 * level))
+
+
+def feathered(mask: Image.Image, blur: float, down: float | None = None) -> Image.Image:
     """The share of the new picture when it is pasted: rises from the mask's edge inwards and is 0 outside of it.
 
-    blur: the Gaussian's standard deviation in pixels.  A blurred edge is a half where the mask begins; that half is
-    taken off, so that what the mask leaves alone stays as it was, bit for bit.
+    blur, down: the Gaussian's standard deviation in pixels, across and downwards (None: the same).  A blurred edge is
+    a half where the mask begins; that half is taken off, so that what the mask leaves alone stays as it was, bit for
+    bit.
     """
-    if blur <= 0:
+    radii = blur, blur if down is None else down
+    if max(radii) <= 0:
         return mask
-    margin = int(3 * blur) + 1
+    margin = int(3 * max(radii)) + 1
     grown = np.pad(np.asarray(mask), margin, mode="edge")  # the picture's own border is no edge of the mask
-    blurred = np.asarray(Image.fromarray(grown).filter(ImageFilter.GaussianBlur(blur)), dtype=np.float32)
+    blurred = np.asarray(Image.fromarray(grown).filter(ImageFilter.GaussianBlur(radii)), dtype=np.float32)
     inner = blurred[margin:-margin, margin:-margin]
     share = np.clip(2 * inner - 255, 0, 255)
     return Image.fromarray(np.minimum(share, np.asarray(mask)).round().astype(np.uint8))

@@ -128,6 +128,18 @@ _MASK: tuple[Parameter, ...] = (
         Text("Pixels over which the new fades in, inside the mask.", "新内容在蒙版内侧渐入的像素数。"), step=1,
     ),
     Parameter(
+        "mask_blur_y", "number", "edit", Text("Mask blur downwards", "纵向羽化"),
+        Text("By default as across.", "默认与横向相同。"), step=1,
+    ),
+    Parameter(
+        "mask_round", "boolean", "edit", Text("Black and white mask", "黑白蒙版"),
+        Text("Off: greys of the mask mix old and new.", "关闭后，蒙版的灰度决定新旧内容的混合。"),
+    ),
+    Parameter(
+        "latent_mask", "image", "edit", Text("Latent mask", "潜空间蒙版"),
+        Text("What is redrawn, where it is not the mask.", "实际重画的区域，与贴回用的蒙版不同时使用。"),
+    ),
+    Parameter(
         "inpainting_fill", "choice", "edit", Text("Masked content", "蒙版内容"),
         Text("What the masked part starts from.", "蒙版部分以什么为起点。"), choices=INPAINTING_FILLS,
     ),

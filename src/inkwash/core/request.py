@@ -121,6 +121,9 @@ class GenerateRequest:
     mask: Image | None = None  # of init_image's size: white is redrawn, black comes back bit for bit
     mask_invert: bool = False
     mask_blur: float = 4.0  # pixels over which the redrawn fades in, inside the mask
+    mask_blur_y: float | None = None  # of them downwards; None: as many as across
+    mask_round: bool = True  # greys of the mask count as black or white; False: they mix old and new
+    latent_mask: Image | None = None  # what is redrawn, where that is more or less than ``mask``, which is pasted
     inpainting_fill: InpaintingFill = "original"  # what the masked part starts from
     only_masked: bool = False  # draw only the mask's surroundings, at full size, and paste them back
     only_masked_padding: int = 32  # pixels of surroundings

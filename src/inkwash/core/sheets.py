@@ -20,40 +20,47 @@ CHINESE = (
 )  # fmt: skip
 
 
-def sheet(cells: Sequence[Image.Image], columns: Sequence[str], rows: Sequence[str], title: str = "") -> Image.Image:
-    """cells: row by row, at most len(columns) x len(rows); missing ones stay empty.  Raises InvalidRequest."""
+def sheet(
+    cells: Sequence[Image.Image], columns: Sequence[str], rows: Sequence[str], title: str = "", gap: int = GAP
+) -> Image.Image:
+    """cells: row by row, at most len(columns) x len(rows); missing ones stay empty.  gap: pixels between them.
+
+    Raises InvalidRequest.
+    """
     width, height = _largest(cells)
     font = _font([*columns, *rows, title], max(12, min(width, height) // 16))
     line = _height(font)
     left = max((_width(text, font) for text in rows), default=0)
     left = min(left + 2 * GAP, 3 * width) if left else 0
     top = (line * (1 + max(_lines(text, font, width) for text in columns)) if any(columns) else 0) + line * bool(title)
-    size = left + len(columns) * (width + GAP), top + len(rows) * (height + GAP)
+    size = left + len(columns) * (width + gap), top + len(rows) * (height + gap)
     page = _page(size)
     draw = ImageDraw.Draw(page)
     if title:
         draw.text((GAP, GAP), title, INK, font)
     for index, text in enumerate(columns):
-        place = left + index * (width + GAP) + GAP, line * bool(title) + GAP
+        place = left + index * (width + gap) + GAP, line * bool(title) + GAP
         draw.multiline_text(place, "\n".join(_wrapped(text, font, width)), INK, font)
     for index, text in enumerate(rows):
-        draw.text((GAP, top + index * (height + GAP) + height // 2), text, INK, font)
+        draw.text((GAP, top + index * (height + gap) + height // 2), text, INK, font)
     for index, cell in enumerate(cells):
-        place = left + index % len(columns) * (width + GAP), top + index // len(columns) * (height + GAP)
+        place = left + index % len(columns) * (width + gap), top + index // len(columns) * (height + gap)
         page.paste(cell, place)
     return page
 
 
-def captioned(cells: Sequence[Image.Image], captions: Sequence[str], columns: int | None = None) -> Image.Image:
+def captioned(
+    cells: Sequence[Image.Image], captions: Sequence[str], columns: int | None = None, gap: int = GAP
+) -> Image.Image:
     """Pictures as near to a square as possible, each with words below it."""
     columns = columns or math.ceil(math.sqrt(len(cells)))
     width, height = _largest(cells)
     font = _font(captions, max(12, min(width, height) // 16))
     room = _height(font) * max(_lines(text, font, width) for text in captions) + 2 * GAP
-    page = _page((columns * (width + GAP), math.ceil(len(cells) / columns) * (height + room)))
+    page = _page((columns * (width + gap), math.ceil(len(cells) / columns) * (height + room)))
     draw = ImageDraw.Draw(page)
     for index, (cell, text) in enumerate(zip(cells, captions, strict=False)):
-        left, top = index % columns * (width + GAP), index // columns * (height + room)
+        left, top = index % columns * (width + gap), index // columns * (height + room)
         page.paste(cell, (left, top))
         draw.multiline_text((left + GAP, top + height + GAP), "\n".join(_wrapped(text, font, width)), INK, font)
     return page

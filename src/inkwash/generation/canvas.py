@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageChops
 
 from inkwash.core.errors import InvalidRequest
-from inkwash.core.masks import HALF, Box, bounds, feathered, flattened, request_mask
+from inkwash.core.masks import HALF, Box, as_mask, bounds, doubled, feathered, flattened, greys_count, request_mask
 from inkwash.core.request import GenerateRequest, ResizeMode
 from inkwash.core.resizing import Size, resize, whole_eighths
 from inkwash.imaging.colour import match_colours
@@ -86,16 +86,17 @@ def canvas_of(request: GenerateRequest, enlarges: int = 1) -> Canvas | None:
         )
     if mask.getbbox() is None:
         raise InvalidRequest("The mask is all black, so there is nothing to redraw.", "Paint white what is to change.")
+    latent = mask if request.latent_mask is None else as_mask(request.latent_mask, soft=greys_count(request))
     box = bounds(mask, request.only_masked_padding, size) if request.only_masked else None
     fit = _fitting(request, size, box)
-    picture, fitted = fit(source), _crisp(fit(mask), request)
+    picture, fitted, redrawn = fit(source), _crisp(fit(mask), request), _crisp(fit(latent), request)
     return Canvas(
-        picture=_filled(request, picture, fitted),
+        picture=_filled(request, picture, redrawn),
         own=_own(request, source) if request.inpainting_fill != "fill" else None,
-        mask=feathered(fitted, request.mask_blur) if request.soft_inpainting else fitted,
+        mask=_feathered(redrawn, request) if request.soft_inpainting else redrawn,
         depth=_depth(request, fit),
         whole=source if box else picture,
-        share=feathered(mask if box else fitted, request.mask_blur),
+        share=_pasted(mask if box else fitted, request),
         box=box,
         colours=_colours(request, picture),
     )
@@ -142,9 +143,21 @@ def _colours(request: GenerateRequest, picture: Image.Image) -> Image.Image | No
     return picture if request.color_correction else None
 
 
+def _feathered(mask: Image.Image, request: GenerateRequest) -> Image.Image:
+    return feathered(mask, request.mask_blur, request.mask_blur_y)
+
+
+def _pasted(mask: Image.Image, request: GenerateRequest) -> Image.Image:
+    """The share of the new picture in the result; never any where the mask is black."""
+    if request.mask_round or request.soft_inpainting:
+        return _feathered(mask, request)
+    solid = _feathered(mask.point(lambda level: 255 if level else 0), request)
+    return ImageChops.darker(solid, doubled(mask))
+
+
 def _crisp(mask: Image.Image, request: GenerateRequest) -> Image.Image:
-    """Resizing made greys of the edges; only soft inpainting knows what to do with them."""
-    return mask if request.soft_inpainting else mask.point(lambda level: 255 if level >= HALF else 0)
+    """Resizing made greys of the edges, which are kept only where greys count."""
+    return mask if greys_count(request) else mask.point(lambda level: 255 if level >= HALF else 0)
 
 
 def _filled(request: GenerateRequest, picture: Image.Image, mask: Image.Image) -> Image.Image:

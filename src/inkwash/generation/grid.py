@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import itertools
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,10 +34,13 @@ ALIASES = {
     "refiner checkpoint": "refiner", "negative": "negative_prompt", "rng source": "noise_source",
 }  # fmt: skip
 SEARCH = ("prompt s/r", "s/r", "prompt search/replace")
-PICTURES = ("init_image", "mask", "depth", "hires", "soft_inpainting", "sigmas", "styles")
+ORDER, STYLES, SIZE = "prompt order", "styles", "size"
+SEVERAL = (ORDER, STYLES, SIZE)  # axes that are no single field
+PICTURES = ("init_image", "mask", "latent_mask", "depth", "hires", "soft_inpainting", "sigmas", "styles")
 KINDS: dict[str, type] = {
     "width": int, "height": int, "eta": float, "sigma_min": float, "sigma_max": float, "rho": float,
-    "denoising_strength": float, "model": str, "vae": str, "refiner": str, "strict": bool, "prediction": str,
+    "denoising_strength": float, "mask_blur_y": float, "model": str, "vae": str, "refiner": str, "strict": bool,
+    "prediction": str,
     "discard_penultimate_sigma": bool, "hires.model": str, "hires.sampler": str, "hires.schedule": str,
 }  # fmt: skip
 
@@ -88,6 +92,8 @@ def axis(name: str, text: str, request: GenerateRequest) -> Axis:
     """An axis from its name and values as typed.  Raises InvalidRequest."""
     if name.casefold().strip() in SEARCH:
         return search_and_replace(name, listed(text), request)
+    if name.casefold().strip() in SEVERAL:
+        return _several(name, listed(text), request)
     field = field_of(name)
     kind = _kind(field)
     if kind in (int, float):
@@ -101,6 +107,46 @@ def _axis(name: str, field: str, values: Sequence[Any]) -> Axis:
         raise InvalidRequest(f"The axis {name} has no values.", 'For example "1-10 (+3)" or "Euler, Heun".')
     shown = tuple(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
     return Axis(name, shown, tuple(_setting(field, value) for value in values))
+
+
+def _several(name: str, values: Sequence[str], request: GenerateRequest) -> Axis:
+    if not values:
+        raise InvalidRequest(f"The axis {name} has no values.", "Give some, with commas between them.")
+    match name.casefold().strip():
+        case "prompt order":
+            return prompt_orders(name, values, request)
+        case "styles":
+            return Axis(name, tuple(values), tuple(_styled(value) for value in values))
+        case _:
+            return Axis(name, tuple(values), tuple(_sized(value) for value in values))
+
+
+def _styled(style: str) -> Apply:
+    return lambda request: dataclasses.replace(request, styles=(*request.styles, style))
+
+
+def _sized(text: str) -> Apply:
+    found = re.fullmatch(r"(\d{1,5})\s*x\s*(\d{1,5})", text, re.ASCII)
+    if found is None:
+        raise InvalidRequest(f"{text!r} is no size.", 'Write it as "512x768".')
+    width, height = int(found[1]), int(found[2])
+    return lambda request: dataclasses.replace(request, width=width, height=height)
+
+
+def prompt_orders(name: str, words: Sequence[str], request: GenerateRequest) -> Axis:
+    """A1111's prompt order: the words stand in the prompt in every order, and what is between them stays."""
+    places = {word: request.prompt.find(word) for word in words}
+    if missing := [word for word, place in places.items() if place < 0]:
+        raise InvalidRequest(f"The prompt does not hold {missing[0]!r}.", "Name parts of the prompt.")
+    if math.factorial(len(words)) > MOST_CELLS:
+        raise InvalidRequest(f"{len(words)} words stand in too many orders.", "Take at most six.")
+    between, rest = list[str](), request.prompt
+    for word in sorted(words, key=places.__getitem__):
+        before, _, rest = rest.partition(word)
+        between.append(before)
+    orders = list(itertools.permutations(words))
+    prompts = ["".join(itertools.chain(*zip(between, order, strict=True))) + rest for order in orders]
+    return Axis(name, tuple(", ".join(order) for order in orders), tuple(_setting("prompt", p) for p in prompts))
 
 
 def _setting(field: str, value: object) -> Apply:
@@ -214,17 +260,20 @@ def seeds(request: GenerateRequest, count: int = CONTACT) -> Axis:
     return _axis("seed", "seed", [request.seed + i for i in range(count)])
 
 
-def matrix(request: GenerateRequest) -> Axis:
-    """A1111's prompt matrix: of "base | one | two" every combination, base alone first.  Raises InvalidRequest."""
-    base, *options = [part.strip() for part in request.prompt.split("|")]
+def matrix(request: GenerateRequest, field: str = "prompt", delimiter: str = ", ", *, at_start: bool = False) -> Axis:
+    """A1111's prompt matrix: of "base | one | two" every combination, base alone first.  Raises InvalidRequest.
+
+    field: the prompt that is taken apart.  at_start: the options stand before the base.
+    """
+    base, *options = [part.strip().strip(",") for part in getattr(request, field).split("|")]
     if not options or 2 ** len(options) > MOST_CELLS:
         raise InvalidRequest(
             f"A prompt matrix of {len(options)} options has {2 ** len(options)} pictures.",
             'Write 1 to 9 options behind bars: "a cat | at night | in the rain".',
         )
     chosen = [[option for i, option in enumerate(options) if n >> i & 1] for n in range(2 ** len(options))]
-    prompts = [", ".join([base, *parts]) for parts in chosen]
-    return Axis("", tuple(", ".join(parts) or base for parts in chosen), tuple(_setting("prompt", p) for p in prompts))
+    prompts = [delimiter.join([*parts, base] if at_start else [base, *parts]) for parts in chosen]
+    return Axis("", tuple(", ".join(parts) or base for parts in chosen), tuple(_setting(field, p) for p in prompts))
 
 
 _WORD = re.compile(r"[^\W\d_][\w'’-]*")

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from inkwash.core.masks import greys_count
 from inkwash.core.request import GenerateRequest, InpaintingFill, SoftInpainting
 from inkwash.diffusion.noise import PictureNoise
 from inkwash.diffusion.parametrization import add_noise
@@ -43,6 +44,7 @@ class Source:
     noise_multiplier: float
     fill: InpaintingFill
     soft: SoftInpainting | None
+    greys: bool = False  # of the mask, which mix old and new
 
 
 def source_of(canvas: Canvas, request: GenerateRequest) -> Source:
@@ -57,6 +59,7 @@ def source_of(canvas: Canvas, request: GenerateRequest) -> Source:
         noise_multiplier=request.initial_noise_multiplier,
         fill=request.inpainting_fill,
         soft=request.soft_inpainting,
+        greys=greys_count(request),
     )
 
 
@@ -83,12 +86,12 @@ def encoded(model: StableDiffusion, source: Source, unit: Tensor) -> Run[Tensor]
 def redrawn(source: Source, like: Tensor) -> Tensor | None:
     """The mask in latents, (1, h, w): each is redrawn if at least half of its pixels are masked.
 
-    A mask so small that no latent is half covered takes every latent it touches.  Soft inpainting keeps the share.
+    A mask so small that no latent is half covered takes every latent it touches.  Where greys count it is the share.
     """
     if source.mask is None:
         return None
     share = F.adaptive_avg_pool2d(source.mask[None], (like.shape[1], like.shape[2]))[0].to(like.device)
-    if source.soft is not None:
+    if source.greys:
         return share
     half = (share >= 0.5).float()
     return half if bool(half.any()) else (share > 0).float()

@@ -80,9 +80,9 @@ MIGRATIONS = (
 )
 """Statements that lead from each version of the file to the next; never edited, only added to.
 
-jobs.model: as the request names it, "" for the default.  turns: when each user was served last, in claims.
-jobs.passing: 1 if its pictures are not for the gallery.  items.kept: 0 while the path is only reserved.  pictures.words: what is searched, case folded.  Seeds are text: they go
-up to 2^64, SQLite's integers to 2^63.
+jobs.model: as the request names it, "" for the default.  jobs.passing: 1 if its pictures are not for the gallery.
+turns: when each user was served last, in claims.  items.kept: 0 while the path is only reserved.  pictures.words: what
+is searched, case folded.  Seeds are text: they go up to 2^64, SQLite's integers to 2^63.
 """
 
 

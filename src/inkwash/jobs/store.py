@@ -63,8 +63,8 @@ def no_one(wish: str, job: str) -> None:
 class Store:
     """Every method is one transaction, on the disk when it returns; safe from any thread.
 
-    queue, per_user: jobs that may wait, in all and of one user.  retention: seconds that jobs whose pictures are not for
-    the gallery are remembered, and that sources of pictures stay which nothing needs.  clock: seconds since 1970.
+    queue, per_user: jobs that may wait, in all and of one user.  retention: seconds that jobs are remembered whose
+    pictures are not for the gallery, and that sources of pictures stay which nothing needs.  clock: seconds since 1970.
     """
 
     def __init__(

@@ -106,7 +106,9 @@ def _studio(bench: RemoteBench, setup: dict[str, Any]) -> Easel:
     from inkwash.generation.engine import Engine
     from inkwash.jobs.studio import Studio
 
-    engine = Engine(setup["models_dir"], setup["device"], setup["dtype"], limits=Limits(**setup["limits"]), confined=True)
+    engine = Engine(
+        setup["models_dir"], setup["device"], setup["dtype"], limits=Limits(**setup["limits"]), confined=True
+    )
     return Studio(
         engine, bench, bench.glimpse, side_by_side=setup["side_by_side"], strict=setup["strict"],
         blobs=Blobs.of(Path(setup["data_dir"])),

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from inkwash.core import files
 from inkwash.core.settings import BadSettings
+from inkwash.server.sessions import Sessions
 
 COOKIE = "inkwash_session"
 SESSION_SECONDS = 30 * 24 * 3600
@@ -23,11 +24,15 @@ ATTEMPTS, WINDOW = 20, 60.0  # wrong passwords from one address in so many secon
 class Accounts:
     """passwords: "user:password,user2:password2" as A1111's --api-auth has it; "": no accounts, everybody may come in.
 
-    secret: what cookies are signed with.  A cookie ends with its time, with the secret or with the user's password.
+    secret: what cookies are signed with.  A cookie ends with its session, at a logout or after its time, with the
+    secret and with the user's password.
     """
 
-    def __init__(self, passwords: str, secret: bytes, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, passwords: str, secret: bytes, sessions: Sessions | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
         self.passwords = parse(passwords)
+        self.sessions = sessions or Sessions(clock=clock)
         self.clock = clock
         self._secret = secret
 
@@ -53,25 +58,29 @@ class Accounts:
         return user if self.check(user, password) else None
 
     def cookie_of(self, user: str) -> str:
-        """The value of a new session cookie: user, end and signature."""
+        """The value of a new session's cookie: user, session and signature.  Raises CannotWrite."""
         name = base64.urlsafe_b64encode(user.encode()).decode().rstrip("=")
-        ends = str(int(self.clock()) + SESSION_SECONDS)
-        return f"{name}.{ends}.{self._sign(user, ends)}"
+        session = self.sessions.open(self.clock() + SESSION_SECONDS)
+        return f"{name}.{session}.{self._sign(user, session)}"
 
     def user_of_cookie(self, value: str) -> str | None:
         name, _, rest = value.partition(".")
-        ends, _, signature = rest.partition(".")
+        session, _, signature = rest.partition(".")
         try:
             user = base64.urlsafe_b64decode(name + "=" * (-len(name) % 4)).decode()
         except (binascii.Error, ValueError):
             return None
-        right = hmac.compare_digest(signature.encode(), self._sign(user, ends).encode())
-        alive = ends.isdecimal() and len(ends) < 16 and int(ends) > self.clock()
-        return user if right and alive and user in self.passwords else None
+        right = hmac.compare_digest(signature.encode(), self._sign(user, session).encode())
+        return user if right and user in self.passwords and self.sessions.is_open(session) else None
 
-    def _sign(self, user: str, ends: str) -> str:
+    def end(self, value: str) -> None:
+        """Close the session of a cookie that opens the door; any other says nothing.  Raises CannotWrite."""
+        if self.user_of_cookie(value) is not None:
+            self.sessions.close(value.split(".")[1])
+
+    def _sign(self, user: str, session: str) -> str:
         password = self.passwords.get(user, "")
-        return hmac.new(self._secret, f"{user}\0{ends}\0{password}".encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self._secret, f"{user}\0{session}\0{password}".encode(), hashlib.sha256).hexdigest()
 
 
 class Attempts:

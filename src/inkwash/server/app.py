@@ -13,7 +13,7 @@ from inkwash.checkpoint.hashes import HashCache
 from inkwash.core import settings as configuration
 from inkwash.core.settings import Settings
 from inkwash.jobs.serving import ServiceProtocol
-from inkwash.server import errors, health, native, openai
+from inkwash.server import errors, health, native, openai, openai_edits
 from inkwash.server.a1111 import draw, lists, options, progress
 from inkwash.server.accounts import Accounts, Attempts, secret_of
 from inkwash.server.answers import Json
@@ -23,25 +23,32 @@ from inkwash.server.metrics import Counting
 from inkwash.server.options import Options
 from inkwash.server.places import rules
 from inkwash.server.preferences import Preferences
+from inkwash.server.sessions import Sessions
 from inkwash.server.turnstile import Turnstile
 
 DESCRIPTION = "Stable Diffusion as a service: Inkwash's own API, AUTOMATIC1111's and OpenAI's pictures."
 A1111 = (draw.router, progress.router, options.router, lists.router)
-ROUTERS: Iterable[APIRouter] = (health.router, *native.ROUTERS, *A1111, openai.router)
+ROUTERS: Iterable[APIRouter] = (health.router, *native.ROUTERS, *A1111, openai.router, openai_edits.router)
 
 
 def open_context(settings: Settings, service: ServiceProtocol, *, attempts: Attempts | None = None) -> Context:
     """What the routes work with, for one service on one data folder."""
-    serving = settings.server
     return Context(
         settings=settings,
         service=service,
         catalog=Catalog(settings.roots(), HashCache(configuration.cache_folder() / "hashes.json"), confined=True),
-        accounts=Accounts(serving.passwords, secret_of(settings.data_dir) if serving.passwords else b""),
+        accounts=_accounts(settings),
         options=Options(settings.data_dir / "options.json"),
         preferences=Preferences(settings.data_dir / "preferences.json"),
         attempts=attempts or Attempts(),
     )
+
+
+def _accounts(settings: Settings) -> Accounts:
+    passwords, folder = settings.server.passwords, settings.data_dir
+    if not passwords:
+        return Accounts("", b"")
+    return Accounts(passwords, secret_of(folder), Sessions(folder / "sessions.json"))
 
 
 def create_app(context: Context, page: Callable[[FastAPI], None] | None = None) -> FastAPI:

@@ -16,6 +16,7 @@ from inkwash.core.settings import Settings
 from inkwash.jobs.protocol import Job, JobNotFound
 from inkwash.jobs.serving import Picture, PictureNotFound, ServiceProtocol
 from inkwash.prompt.styles import Style, load_styles
+from inkwash.server.a1111.calls import Calls
 from inkwash.server.a1111.tasks import Tasks
 from inkwash.server.accounts import Accounts, Attempts
 from inkwash.server.errors import Refusal
@@ -41,6 +42,7 @@ class Context:
     preferences: Preferences
     attempts: Attempts = field(default_factory=Attempts)
     tasks: Tasks = field(default_factory=Tasks)
+    calls: Calls = field(default_factory=Calls)
     metrics: Metrics = field(default_factory=Metrics)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 

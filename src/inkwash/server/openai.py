@@ -20,10 +20,11 @@ from inkwash.server.answers import Json
 from inkwash.server.context import Caller, Context, Here, Who
 from inkwash.server.errors import Refusal
 from inkwash.server.native.shapes import item_out
-from inkwash.server.waiting import Gone, finished
+from inkwash.server.waiting import Gone, failed, finished
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"])
 _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})", re.ASCII)
+Format = Literal["url", "b64_json"]
 
 
 class Generation(BaseModel):
@@ -34,37 +35,40 @@ class Generation(BaseModel):
     model: Annotated[str, Field(max_length=1000)] | None = None
     n: Annotated[int, Field(ge=1, le=10)] | None = 1
     size: Annotated[str, Field(max_length=20)] | None = "auto"
-    response_format: Literal["url", "b64_json"] | None = "url"
+    response_format: Format | None = "url"
 
 
 @router.post("/images/generations")
 async def generations(body: Generation, request: Request, context: Here, caller: Who) -> Response:
     """Draw ``n`` pictures.  model: one of ours; names of OpenAI's (dall-e-..., gpt-image-...) mean the default."""
-    job = await run_in_threadpool(_submit, context, caller, body)
+    width, height = size_of(body.size)
+    drawn = GenerateRequest(
+        prompt=body.prompt, model=model_of(body.model), width=width, height=height, batch_count=body.n or 1
+    )
+    return await answered(drawn, request, context, caller, body.response_format)
+
+
+async def answered(
+    drawn: GenerateRequest, request: Request, context: Context, caller: Caller, response_format: Format | None
+) -> Response:
+    """When the pictures are there.  If the client leaves, the job is cancelled within a step."""
+    job = await run_in_threadpool(_submit, context, caller, drawn)
     try:
         done = await finished(context, job, request)
     except Gone:
         return Response(status_code=499)
     base = str(request.base_url).rstrip("/")
-    return Json(await run_in_threadpool(_answer, context, body, done, base))
+    return Json(await run_in_threadpool(_answer, context, done, base, response_format == "b64_json"))
 
 
-def _submit(context: Context, caller: Caller, body: Generation) -> Job:
-    width, height = _size(body.size or "auto")
-    theirs = (body.model or "dall-e").startswith(("dall-e", "gpt-image"))
-    drawn = GenerateRequest(
-        prompt=body.prompt,
-        model=None if theirs else body.model,
-        width=width,
-        height=height,
-        batch_count=body.n or 1,
-    )
-    request = orders.as_json(context, orders.settle(context, drawn))
-    return context.service.desk.submit(NewJob(kind="generate", request=request, user=caller.user, origin="openai"))
+def model_of(name: str | None) -> str | None:
+    """None: the default, which OpenAI's own names mean."""
+    return None if name is None or name.startswith(("dall-e", "gpt-image")) else name
 
 
-def _size(text: str) -> tuple[int | None, int | None]:
-    if text == "auto":
+def size_of(text: str | None) -> tuple[int | None, int | None]:
+    """Raises InvalidRequest."""
+    if text is None or text == "auto":
         return None, None
     found = _SIZE.fullmatch(text)
     if found is None:
@@ -72,18 +76,23 @@ def _size(text: str) -> tuple[int | None, int | None]:
     return int(found[1]), int(found[2])
 
 
-def _answer(context: Context, body: Generation, job: Job, base: str) -> dict[str, Any]:
+def _submit(context: Context, caller: Caller, drawn: GenerateRequest) -> Job:
+    request = orders.as_json(context, orders.settle(context, drawn))
+    return context.service.desk.submit(NewJob(kind="generate", request=request, user=caller.user, origin="openai"))
+
+
+def _answer(context: Context, job: Job, base: str, inline: bool) -> dict[str, Any]:
     if job.state == "cancelled":
         raise Refusal(409, "cancelled", "The job was cancelled.", "Ask again.")
     if job.state == "failed":
-        raise Refusal(500 if job.attempts > 1 else 422, "job_failed", job.error or "It failed.", job.remedy or "")
+        raise failed(job)
     return {
         "created": int(job.finished or time.time()),
-        "data": [_picture(context, body, job, item, base) for item in job.items],
+        "data": [_picture(context, job, item, base, inline) for item in job.items],
     }
 
 
-def _picture(context: Context, body: Generation, job: Job, item: Item, base: str) -> dict[str, str]:
-    if body.response_format == "b64_json":
+def _picture(context: Context, job: Job, item: Item, base: str, inline: bool) -> dict[str, str]:
+    if inline:
         return {"b64_json": base64.b64encode(context.check_file(Path(item.path)).read_bytes()).decode()}
     return {"url": f"{base}{item_out(job, item).url}"}

@@ -6,10 +6,12 @@ import json
 import logging
 import threading
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from inkwash.core import files
+from inkwash.jobs.protocol import Saving
 
 log = logging.getLogger("inkwash.server")
 NAMES = ("pattern", "format", "quality", "defaults")
@@ -22,7 +24,6 @@ class Preferences:
         self._file = file
         self._lock = threading.Lock()
         self._values = _read(file) if file else {}
-        self._at_start = dict(self._values)
 
     def value(self, name: str, default: Any) -> Any:
         return self._values.get(name, default)
@@ -35,10 +36,10 @@ class Preferences:
                 files.write(self._file, json.dumps(wanted, ensure_ascii=False, indent=1).encode())
             self._values = wanted
 
-    @property
-    def restart_needed(self) -> bool:
-        """Whether something was changed that the worker learns at its start only."""
-        return any(self._values.get(name) != self._at_start.get(name) for name in NAMES if name != "defaults")
+    def saving(self, pattern: str) -> Saving:
+        """How pictures are named and written.  pattern: of inkwash.toml."""
+        default = Saving(pattern)
+        return Saving(**{name: self.value(name, value) for name, value in asdict(default).items()})
 
 
 def _read(file: Path) -> dict[str, Any]:

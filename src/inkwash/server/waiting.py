@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
-from inkwash.jobs.protocol import Job
+from inkwash.jobs.protocol import ATTEMPTS, Job
 from inkwash.jobs.serving import Live, News, Watch
 from inkwash.server.context import Context
 from inkwash.server.errors import Refusal
@@ -93,6 +93,12 @@ async def _something_new(context: Context, job: Job, changed: asyncio.Event, lef
     await first_of(changed, left, context.closing)
     if job.position is not None and job.position > FAR_BACK:
         await first_of(left, context.closing, timeout=FAR_BACK_SECONDS)
+
+
+def failed(job: Job) -> Refusal:
+    """A job that ended with an error: the request's own fault unless every attempt was used up."""
+    status = 500 if job.attempts >= ATTEMPTS else 422
+    return Refusal(status, "job_failed", job.error or "The job failed.", job.remedy or "")
 
 
 def _closing(job: Job) -> Refusal:

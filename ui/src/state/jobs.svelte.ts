@@ -88,6 +88,16 @@ class Jobs {
     this.adopt(await post<Job | null>(`jobs/${id}/cancel`));
   }
 
+  /** The batch at work is kept as it stands, and the next one begun. */
+  async skip(id: string): Promise<void> {
+    this.adopt(await post<Job | null>(`jobs/${id}/skip`));
+  }
+
+  /** Likewise, and nothing more is drawn. */
+  async interrupt(id: string): Promise<void> {
+    this.adopt(await post<Job | null>(`jobs/${id}/interrupt`));
+  }
+
   async retry(id: string): Promise<void> {
     this.adopt(await post<Job | null>(`jobs/${id}/retry`));
   }

@@ -1,40 +1,39 @@
-"""A finished job as A1111 answers txt2img: pictures in base64 and ``info``, a JSON *string*."""
+"""What was drawn as A1111 answers it: pictures in base64 and ``info``, a JSON *string*."""
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
-
-from PIL import Image
 
 from inkwash import __version__
 from inkwash.core import files, images, infotext
 from inkwash.core.infotext import Infotext
 from inkwash.core.wire import from_json
-from inkwash.jobs.protocol import Item, Job
+from inkwash.jobs.protocol import Job
 from inkwash.server.a1111.schema import Img2Img, Txt2Img
+from inkwash.server.a1111.series import Outcome
 from inkwash.server.context import Context
-from inkwash.server.errors import Refusal
 
 
-def answer(context: Context, body: Txt2Img | Img2Img, job: Job) -> dict[str, Any]:
-    """Raises Refusal if the job failed.  A cancelled one answers with the pictures it has, as A1111 does."""
-    if job.state == "failed":
-        raise failed(job)
-    pictures = [item for item in job.items if item.media.startswith("image/")]
-    data = [context.check_file(Path(item.path)).read_bytes() for item in pictures] if body.send_images else []
-    with_grid = body.save_images and not body.do_not_save_grid and len(pictures) > 1
-    if with_grid:
-        sheet = _grid(context, job, pictures)
-        data = [sheet, *data] if body.send_images else []
+def answer(context: Context, body: Txt2Img | Img2Img, job: Job, outcome: Outcome) -> dict[str, Any]:
+    """job: the call's first."""
+    tab = "img2img" if isinstance(body, Img2Img) else "txt2img"
+    sheets, saved = list(outcome.sheets), body.save_images and not body.do_not_save_grid
+    if saved and not sheets and len(outcome.pieces) > 1:
+        sheets = [images.grid([piece.image() for piece in outcome.pieces])]
+    text = str(outcome.pieces[0].item.facts.get("infotext", "")) if outcome.pieces else ""
+    data = [images.encode(sheet, text) for sheet in sheets]
+    if saved:
+        for number, sheet in enumerate(data):
+            _keep(context, job, tab, number, sheet)
+    if outcome.shown:
+        data += [piece.path.read_bytes() for piece in outcome.pieces]
     return {
-        "images": [base64.b64encode(one).decode() for one in data],
+        "images": [base64.b64encode(one).decode() for one in data] if body.send_images else [],
         "parameters": _parameters(body),
-        "info": json.dumps(_info(job, pictures, first=int(with_grid)), ensure_ascii=False),
+        "info": json.dumps(_info(job, outcome, first=len(sheets)), ensure_ascii=False),
     }
 
 
@@ -42,29 +41,18 @@ def _parameters(body: Txt2Img | Img2Img) -> dict[str, Any]:
     """What was asked for; pictures only go back where that is asked for too."""
     told = body.model_dump()
     hidden = isinstance(body, Img2Img) and not body.include_init_images
-    return told | (dict.fromkeys(("init_images", "mask")) if hidden else {})
+    return told | (dict.fromkeys(("init_images", "mask", "latent_mask")) if hidden else {})
 
 
-def failed(job: Job) -> Refusal:
-    """A job that ended with an error: the request's own fault unless every attempt was used up."""
-    from inkwash.jobs.protocol import ATTEMPTS
-
-    status = 500 if job.attempts >= ATTEMPTS else 422
-    return Refusal(status, "job_failed", job.error or "The job failed.", job.remedy or "")
+def _keep(context: Context, job: Job, tab: str, number: int, sheet: bytes) -> None:
+    """A sheet beside the pictures, in txt2img-grids or img2img-grids as A1111 does."""
+    folder = context.settings.outputs_dir / f"{tab}-grids" / f"{datetime.fromtimestamp(job.created):%Y-%m-%d}"
+    files.write(folder / f"grid-{job.id}{f'-{number}' if number else ''}.png", sheet)
 
 
-def _grid(context: Context, job: Job, pictures: Sequence[Item]) -> bytes:
-    """All pictures side by side, kept beside them in txt2img-grids as A1111 does."""
-    opened = [Image.open(context.check_file(Path(item.path))) for item in pictures]
-    sheet = images.encode(images.grid(opened), str(pictures[0].facts.get("infotext", "")))
-    day = datetime.fromtimestamp(job.finished or job.created)
-    files.write(context.settings.outputs_dir / "txt2img-grids" / f"{day:%Y-%m-%d}" / f"grid-{job.id}.png", sheet)
-    return sheet
-
-
-def _info(job: Job, pictures: Sequence[Item], first: int) -> dict[str, Any]:
-    """first: index of the first picture behind the grid."""
-    request = from_json(job.request)
+def _info(job: Job, outcome: Outcome, first: int) -> dict[str, Any]:
+    """first: index of the first picture behind the sheets."""
+    request, pictures = from_json(job.request), [piece.item for piece in outcome.pieces]
     texts = [str(item.facts.get("infotext", "")) for item in pictures]
     parsed = [infotext.parse(text) for text in texts]
     seeds = [item.facts.get("seed", request.seed) for item in pictures] or [request.seed]
@@ -97,11 +85,12 @@ def _info(job: Job, pictures: Sequence[Item], first: int) -> dict[str, Any]:
         "denoising_strength": one.get("Denoising strength"),
         "extra_generation_params": {"Schedule type": request.schedule},
         "index_of_first_image": first,
-        "infotexts": texts[:1] * first + texts,
+        "infotexts": texts[:1] * first + (texts if outcome.shown else []),
         "styles": list(request.styles),
         "job_timestamp": f"{datetime.fromtimestamp(job.created):%Y%m%d%H%M%S}",
         "clip_skip": request.clip_skip,
         "is_using_inpainting_conditioning": False,
+        "interrupted": any(piece.ended_early for piece in outcome.pieces),
         "version": f"Inkwash {__version__}",
         "job": job.id,
     }

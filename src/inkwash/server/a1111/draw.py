@@ -8,10 +8,12 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from inkwash.core.request import GenerateRequest
 from inkwash.jobs.protocol import Job, NewJob
 from inkwash.server import orders, sources, uploads
-from inkwash.server.a1111 import translate
+from inkwash.server.a1111 import edits, scripts, translate
 from inkwash.server.a1111.answers import answer
+from inkwash.server.a1111.calls import Call
 from inkwash.server.a1111.schema import (
     Detect,
     ExtraBatch,
@@ -23,10 +25,11 @@ from inkwash.server.a1111.schema import (
     Training,
     Txt2Img,
 )
+from inkwash.server.a1111.series import Outcome, carried_out, each
 from inkwash.server.answers import Json
 from inkwash.server.context import Caller, Context, Here, Who
 from inkwash.server.errors import Refusal
-from inkwash.server.waiting import Gone, finished
+from inkwash.server.waiting import Gone
 
 router = APIRouter(tags=["A1111"])
 API = "/sdapi/v1"
@@ -47,12 +50,13 @@ async def img2img(body: Img2Img, request: Request, context: Here, caller: Who) -
 
 
 async def _answered(body: Txt2Img | Img2Img, request: Request, context: Context, caller: Caller) -> Response:
-    job = await run_in_threadpool(_submit, context, caller, body)
+    plan, total = await run_in_threadpool(_planned, context, caller, body)
+    call = Call(partial(_submit, context, caller, body), total)
     try:
-        done = await finished(context, job, request)
+        outcome = await carried_out(context, request, call, plan)
     except Gone:
         return Response(status_code=499)
-    return Json(await run_in_threadpool(answer, context, body, done))
+    return Json(await run_in_threadpool(_told, context, body, call, outcome))
 
 
 @router.post(f"{API}/png-info")
@@ -100,17 +104,38 @@ def render_openpose(body: list[Poses] | Poses) -> None:
     raise translate.not_yet("controlnet/render_openpose_json")
 
 
-def _submit(context: Context, caller: Caller, body: Txt2Img | Img2Img) -> Job:
+def _planned(context: Context, caller: Caller, body: Txt2Img | Img2Img) -> scripts.Planned:
+    """Everything is checked before the first job is handed in."""
     opened = partial(sources.uploaded, context)
-    drawn = orders.settle(context, translate.request(body, context.options.of(caller.user), opened))
-    job = context.service.desk.submit(
-        NewJob(kind="generate", request=orders.as_json(context, drawn), user=caller.user, origin="a1111")
-    )
-    if body.force_task_id:
-        context.tasks.put(caller.user, body.force_task_id, job.id)
+    drawn = translate.request(body, context.options.of(caller.user), opened)
     if not body.override_settings_restore_afterwards and body.override_settings:
         context.options.set(caller.user, body.override_settings)
+    if body.script_name:
+        tab = "img2img" if isinstance(body, Img2Img) else "txt2img"
+        return scripts.planned(body.script_name, body.script_args, tab, drawn)
+    requests = edits.batch(body, drawn, opened) if isinstance(body, Img2Img) else [drawn]
+    return each(requests), len(requests)
+
+
+def _submit(context: Context, caller: Caller, body: Txt2Img | Img2Img, request: GenerateRequest) -> Job:
+    job = context.service.desk.submit(
+        NewJob(
+            kind="generate", request=orders.as_json(context, request), user=caller.user, origin="a1111",
+            keep=body.save_images and not body.do_not_save_samples,
+        )
+    )  # fmt: skip
+    if body.force_task_id:
+        context.tasks.put(caller.user, body.force_task_id, job.id)
     return job
+
+
+def _told(context: Context, body: Txt2Img | Img2Img, call: Call, outcome: Outcome) -> dict[str, Any]:
+    """The answer; pictures that are not to be saved are gone with it."""
+    assert call.first is not None  # a plan asks for something
+    told = answer(context, body, call.first, outcome)
+    for job in {piece.job.id for piece in outcome.pieces}:
+        context.service.desk.discard(job)
+    return told
 
 
 def _parsed(text: str) -> dict[str, Any]:

@@ -10,11 +10,13 @@ from PIL import Image
 
 from inkwash.core.choices import INPAINTING_FILLS, RESIZE_MODES
 from inkwash.core.errors import InvalidRequest
-from inkwash.core.request import HiresPass, SoftInpainting
+from inkwash.core.request import GenerateRequest, HiresPass, SoftInpainting
 from inkwash.server.a1111.schema import Drawing, Img2Img, Txt2Img
+from inkwash.server.a1111.series import with_seed
 
 OFF = ("", "none")
 SAME = ("", "use same checkpoint", "use same sampler", "use same scheduler")
+MOST_PICTURES = 256  # that one request starts from
 SOFT = "soft inpainting"
 _LABELS = (
     "Schedule bias", "Preservation strength", "Transition contrast boost", "Mask influence", "Difference threshold",
@@ -32,8 +34,11 @@ def refiner(body: Drawing) -> dict[str, Any]:
     return {"refiner": name} | ({} if at is None else {"refiner_switch_at": at})
 
 
-def second_pass(body: Txt2Img) -> dict[str, Any]:
-    """Where old clients give the first pass's size (firstphase_...), width and height are the second's."""
+def second_pass(body: Txt2Img, opened: Open) -> dict[str, Any]:
+    """firstpass_image stands in for the first pass: it is taken as it is, and enlarged.
+
+    Where old clients give the first pass's size (firstphase_...), width and height are the second's.
+    """
     if not body.enable_hr:
         return {}
     strength = body.denoising_strength
@@ -50,6 +55,8 @@ def second_pass(body: Txt2Img) -> dict[str, Any]:
         negative_prompt=body.hr_negative_prompt,
         model=_own(body.hr_checkpoint_name),
     )
+    if body.firstpass_image:
+        return {"hires": hires, "init_image": opened(body.firstpass_image), "denoising_strength": 0.0}
     if not (body.firstphase_width and body.firstphase_height):
         return {"hires": hires}
     target = dataclasses.replace(hires, width=body.width, height=body.height)
@@ -68,8 +75,8 @@ def _own(name: str | None) -> str | None:
 def source(body: Img2Img, opened: Open) -> dict[str, Any]:
     """opened: reads a picture as clients send them.  Raises InvalidRequest and what it raises."""
     pictures = body.init_images or []
-    if len(pictures) > 1:
-        raise InvalidRequest(f"{len(pictures)} init_images were sent.", "Send one a request.", "init_images")
+    if len(pictures) > 1 and body.script_name:
+        raise InvalidRequest(f"{len(pictures)} init_images were sent.", "Send one for a script.", "init_images")
     image = opened(pictures[0])
     fields: dict[str, Any] = {
         "init_image": image,
@@ -78,16 +85,48 @@ def source(body: Img2Img, opened: Open) -> dict[str, Any]:
     }
     if body.initial_noise_multiplier is not None:
         fields["initial_noise_multiplier"] = body.initial_noise_multiplier
-    return fields | (_mask(body, opened(body.mask), image.size) if body.mask else {})
+    return fields | (_mask(body, opened, image.size) if body.mask else {})
 
 
-def _mask(body: Img2Img, mask: Image.Image, size: tuple[int, int]) -> dict[str, Any]:
-    """Two widths of blur become their mean: there is one here."""
-    blur = (body.mask_blur_x + body.mask_blur_y) / 2 if body.mask_blur is None else body.mask_blur
+def batch(body: Img2Img, request: GenerateRequest, opened: Open) -> list[GenerateRequest]:
+    """One request, or one a picture: several are a batch of which each has its own, and the next seed, as in A1111.
+
+    request: of the first picture.
+    """
+    pictures = body.init_images or []
+    if len(pictures) == 1:
+        return [request]
+    if len(pictures) > MOST_PICTURES:
+        message = f"{len(pictures)} init_images were sent; at most {MOST_PICTURES} are taken."
+        raise InvalidRequest(message, "Send fewer at a time.", "init_images")
+    request, images = with_seed(request), [opened(picture) for picture in pictures]
+    varied = request.subseed_strength > 0  # then the subseed counts and the seed stands still
+    return [
+        dataclasses.replace(
+            request,
+            init_image=image,
+            mask=request.mask and request.mask.resize(image.size),
+            latent_mask=request.latent_mask and request.latent_mask.resize(image.size),
+            batch_size=1,
+            batch_count=1,
+            seed=request.seed + (0 if varied else number * len(images) + index),
+            subseed=request.subseed + (number * len(images) + index if varied else 0),
+        )
+        for number in range(request.batch_count)
+        for index, image in enumerate(images)
+    ]
+
+
+def _mask(body: Img2Img, opened: Open, size: tuple[int, int]) -> dict[str, Any]:
+    """mask_blur stands for both of its kind, as in A1111."""
+    across, down = (body.mask_blur_x, body.mask_blur_y) if body.mask_blur is None else (body.mask_blur, body.mask_blur)
     return {
-        "mask": _grey(mask).resize(size),
+        "mask": _grey(opened(body.mask or "")).resize(size),
+        "latent_mask": _grey(opened(body.latent_mask)).resize(size) if body.latent_mask else None,
         "mask_invert": bool(body.inpainting_mask_invert),
-        "mask_blur": blur,
+        "mask_blur": across,
+        "mask_blur_y": None if down == across else down,
+        "mask_round": body.mask_round,
         "inpainting_fill": _chosen("inpainting_fill", body.inpainting_fill, INPAINTING_FILLS),
         "only_masked": body.inpaint_full_res,
         "only_masked_padding": body.inpaint_full_res_padding,

@@ -7,6 +7,8 @@ from typing import Any
 from fastapi import APIRouter
 
 from inkwash.core.choices import LATENT_UPSCALERS, PICTURE_UPSCALERS, SAMPLERS, SCHEDULES
+from inkwash.server.a1111 import scripts
+from inkwash.server.a1111.edits import SOFT
 from inkwash.server.a1111.translate import alias
 from inkwash.server.context import Here, Who
 from inkwash.server.models import described
@@ -93,7 +95,6 @@ def embeddings() -> dict[str, Any]:
 @router.get(f"{API}/hypernetworks")
 @router.get(f"{API}/face-restorers")
 @router.get(f"{API}/realesrgan-models")
-@router.get(f"{API}/script-info")
 @router.get(f"{API}/extensions")
 @router.get(f"{API}/loras")
 def none_yet() -> list[dict[str, Any]]:
@@ -102,8 +103,13 @@ def none_yet() -> list[dict[str, Any]]:
 
 
 @router.get(f"{API}/scripts")
-def scripts() -> dict[str, list[str]]:
-    return {"txt2img": [], "img2img": []}
+def list_scripts() -> dict[str, list[str]]:
+    return {"txt2img": scripts.names("txt2img"), "img2img": [*scripts.names("img2img"), SOFT]}
+
+
+@router.get(f"{API}/script-info")
+def script_info() -> list[dict[str, Any]]:
+    return scripts.info()
 
 
 @router.get(f"{API}/memory")
@@ -135,8 +141,9 @@ def reload_checkpoint(context: Here, caller: Who) -> dict[str, Any]:
 
 
 @router.post(f"{API}/unload-checkpoint")
-def unload_checkpoint() -> dict[str, Any]:
-    """A1111's clients call this to make room; the worker keeps one model and makes room by itself."""
+def unload_checkpoint(context: Here) -> dict[str, Any]:
+    """Make room: the worker lets go of its models as soon as nothing is drawn."""
+    context.service.unload()
     return {}
 
 

@@ -12,6 +12,7 @@ from fastapi import APIRouter
 from inkwash import __version__
 from inkwash.core.wire import from_json
 from inkwash.jobs.protocol import Glimpse, Job, JobNotFound
+from inkwash.server.a1111.calls import Call
 from inkwash.server.a1111.schema import Progress
 from inkwash.server.context import Caller, Context, Here, Who
 from inkwash.server.waiting import ENDED
@@ -24,22 +25,34 @@ BEGUN = 0.01  # what A1111 answers for a job that has not drawn a step yet; idle
 def progress(context: Here, caller: Who, skip_current_image: bool = False) -> dict[str, Any]:
     job = _current(context, caller)
     glimpse = context.service.live.latest(job.id) if job else None
+    call = context.calls.of(job.id) if job else None
     return {
-        "progress": 0.0 if job is None else max(BEGUN, min(glimpse.fraction, 1.0) if glimpse else 0.0),
+        "progress": 0.0 if job is None else max(BEGUN, _fraction(call, glimpse)),
         "eta_relative": (glimpse.seconds_left or 0.0) if glimpse else 0.0,
-        "state": _state(job, glimpse),
+        "state": _state(job, glimpse, call),
         "current_image": None if skip_current_image else _picture(glimpse),
         "textinfo": "Waiting..." if job and job.state == "queued" else None,
     }
 
 
 @router.post("/sdapi/v1/interrupt")
-@router.post("/sdapi/v1/skip")
 def interrupt(context: Here, caller: Who) -> dict[str, Any]:
-    """End the caller's current job within a step; its request answers with the pictures that are finished."""
+    """End the caller's current call within a step; it answers with what was drawn, the last picture as it stands."""
+    job = _current(context, caller)
+    call = context.calls.of(job.id) if job else None
+    if call is not None:
+        call.stopped = True
+    for one in call.jobs[:] if call else [job.id] if job else ():
+        context.service.desk.interrupt(one)
+    return {}
+
+
+@router.post("/sdapi/v1/skip")
+def skip(context: Here, caller: Who) -> dict[str, Any]:
+    """End the batch that is drawn within a step, as it stands; the call goes on with the next one."""
     job = _current(context, caller)
     if job is not None:
-        context.service.desk.cancel(job.id)
+        context.service.desk.skip(job.id)
     return {}
 
 
@@ -55,7 +68,7 @@ def task_progress(body: Progress, context: Here, caller: Who) -> dict[str, Any]:
         "active": job is not None and job.state == "running",
         "queued": job is not None and job.state == "queued",
         "completed": job is not None and job.state in ENDED,
-        "progress": glimpse.fraction if glimpse else None,
+        "progress": _fraction(context.calls.of(glimpse.job), glimpse) if glimpse else None,
         "eta": glimpse.seconds_left if glimpse else None,
         "live_preview": f"data:{glimpse.media};base64,{_picture(glimpse)}" if fresh and glimpse else None,
         "id_live_preview": number if fresh else body.id_live_preview,
@@ -104,6 +117,8 @@ def _current(context: Context, caller: Caller) -> Job | None:
 
 def _of_task(context: Context, caller: Caller, task: str) -> Job | None:
     job = context.tasks.job(caller.user, task) or task
+    if (call := context.calls.of(job)) is not None:
+        job = next(iter(call.jobs[:1]), job)  # of those under way the task names the last
     try:
         found = context.service.desk.get(job)
     except JobNotFound:
@@ -111,11 +126,19 @@ def _of_task(context: Context, caller: Caller, task: str) -> Job | None:
     return found if found.user == caller.user else None
 
 
-def _state(job: Job | None, glimpse: Glimpse | None) -> dict[str, Any]:
+def _fraction(call: Call | None, glimpse: Glimpse | None) -> float:
+    """Of the whole call, 0..1."""
+    fraction = min(glimpse.fraction, 1.0) if glimpse else 0.0
+    return fraction if call is None else (call.done + fraction) / call.total
+
+
+def _state(job: Job | None, glimpse: Glimpse | None, call: Call | None) -> dict[str, Any]:
     batches, batch = (0, 0) if job is None else _batches(job, glimpse)
+    if call is not None:
+        batches, batch = batches * call.total, batch + batches * call.done
     return {
         "skipped": False,
-        "interrupted": False,
+        "interrupted": job is not None and job.interrupted,
         "stopping_generation": False,
         "job": "" if job is None else f"Batch {batch + 1} out of {batches}",
         "job_count": batches,

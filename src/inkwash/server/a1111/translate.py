@@ -51,7 +51,7 @@ def request(body: Txt2Img | Img2Img, options: Mapping[str, Any], opened: edits.O
     if isinstance(body, Img2Img):
         fields |= _acting(settings, EDITING) | edits.source(body, opened)
     else:
-        fields |= edits.second_pass(body)
+        fields |= edits.second_pass(body, opened)
     for name in ("tiling", "s_churn", "s_tmin", "s_tmax", "s_noise"):
         if (value := getattr(body, name)) is not None:
             fields[name] = value
@@ -145,8 +145,6 @@ def _eta(body: Drawing, sampler: str, settings: Mapping[str, Any]) -> float | No
 
 
 def _refuse_what_is_not_here(body: Txt2Img | Img2Img) -> None:
-    if body.script_name:
-        raise Refusal(422, "script_not_found", f"Script not found: {body.script_name[:80]!r}.", "There are none yet.")
     for name, script in body.alwayson_scripts.items():
         if name.casefold() == "controlnet" and not _units(script):
             continue
@@ -154,14 +152,8 @@ def _refuse_what_is_not_here(body: Txt2Img | Img2Img) -> None:
             continue
         raise Refusal(422, "script_not_found", f"Always on script not found: {name[:80]!r}.",
                       "GET /sdapi/v1/scripts lists what there is.")  # fmt: skip
-    wanted = {
-        "restore_faces": body.restore_faces,
-        "firstpass_image": body.firstpass_image,
-        "latent_mask": isinstance(body, Img2Img) and body.latent_mask,
-    }
-    for name, asked in wanted.items():
-        if asked:
-            raise not_yet(name, name)
+    if body.restore_faces:
+        raise not_yet("restore_faces", "restore_faces")
 
 
 def _units(script: object) -> list[object]:

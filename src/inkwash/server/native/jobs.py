@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -91,6 +92,18 @@ def cancel(job: str, context: Here, caller: Who) -> JobOut:
     return _after(context, caller, job, "cancel")
 
 
+@router.post("/{job}/skip")
+def skip(job: str, context: Here, caller: Who) -> JobOut:
+    """The batch at work is ended within a step, its pictures kept as they stand, and the next begun."""
+    return _after(context, caller, job, "skip")
+
+
+@router.post("/{job}/interrupt")
+def interrupt(job: str, context: Here, caller: Who) -> JobOut:
+    """Likewise, and no batch follows: the job is done.  A queued one is cancelled."""
+    return _after(context, caller, job, "interrupt")
+
+
 @router.post("/{job}/retry", status_code=201)
 def retry(job: str, context: Here, caller: Who, response: Response) -> JobOut:
     """A new job of the same request, for one that failed or was cancelled."""
@@ -118,7 +131,9 @@ def source(job: str, name: Source, context: Here, caller: Who) -> Response:
     return handed_out(context, context.blobs.file(digest), "image/png")
 
 
-def _after(context: Context, caller: Caller, job: str, verb: Literal["cancel", "retry"]) -> JobOut:
-    own: Job = context.job(job, caller)
-    desk = context.service.desk
-    return job_out(desk.cancel(own.id) if verb == "cancel" else desk.retry(own.id), context.service.live)
+def _after(context: Context, caller: Caller, job: str, verb: Literal["cancel", "skip", "interrupt", "retry"]) -> JobOut:
+    own, desk = context.job(job, caller), context.service.desk
+    doing: dict[str, Callable[[str], Job]] = {
+        "cancel": desk.cancel, "skip": desk.skip, "interrupt": desk.interrupt, "retry": desk.retry,
+    }  # fmt: skip
+    return job_out(doing[verb](own.id), context.service.live)

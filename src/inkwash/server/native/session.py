@@ -42,7 +42,9 @@ def login(body: Login, request: Request, response: Response, context: Here) -> d
 
 
 @router.post("/logout")
-def logout(response: Response) -> dict[str, Any]:
+def logout(request: Request, response: Response, context: Here) -> dict[str, Any]:
+    """The session is closed, whoever still has its cookie."""
+    context.accounts.end(request.cookies.get(COOKIE, ""))
     response.delete_cookie(COOKIE, httponly=True, samesite="strict")
     return {"user": None}
 

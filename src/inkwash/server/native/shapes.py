@@ -37,7 +37,7 @@ class ItemOut(BaseModel):
 
 
 class JobOut(BaseModel):
-    """Times are seconds since 1970.  position: jobs that go before it, while it is queued."""
+    """Times are seconds since 1970.  position: jobs that go before it, while it is queued.  interrupted: by wish."""
 
     id: str
     kind: Kind
@@ -51,6 +51,7 @@ class JobOut(BaseModel):
     error: str | None
     remedy: str | None
     warnings: list[str]
+    interrupted: bool
     origin: str
     items: list[ItemOut]
     progress: ProgressOut | None
@@ -86,28 +87,16 @@ class PicturesOut(BaseModel):
 
 def job_out(job: Job, live: Live) -> JobOut:
     glimpse = live.latest(job.id) if job.state == "running" else None
-    return JobOut(
-        id=job.id,
-        kind=job.kind,
-        state=job.state,
-        request=dict(job.request),
-        created=job.created,
-        started=job.started,
-        finished=job.finished,
-        position=job.position,
-        attempts=job.attempts,
-        error=job.error,
-        remedy=job.remedy,
-        warnings=list(job.warnings),
-        origin=job.origin,
-        items=[item_out(job, item) for item in job.items],
-        progress=None if glimpse is None else _progress(glimpse),
-    )
+    told = _shared(job, JobOut) | {
+        "items": [item_out(job, item) for item in job.items],
+        "progress": None if glimpse is None else _progress(glimpse),
+    }
+    return JobOut(**told)
 
 
 def item_out(job: Job, item: Item) -> ItemOut:
-    """A drawn picture is one of the gallery, and its address is the gallery's."""
-    picture = f"{job.id}-{item.name}" if job.kind == "generate" else None
+    """A drawn picture is one of the gallery, if it is kept, and its address is the gallery's."""
+    picture = f"{job.id}-{item.name}" if job.kind == "generate" and job.keep else None
     url = f"{API}/jobs/{job.id}/items/{item.name}" if picture is None else f"{API}/pictures/{picture}/file"
     small = url if picture is None else f"{API}/pictures/{picture}/thumbnail"
     return ItemOut(
@@ -122,22 +111,7 @@ def item_out(job: Job, item: Item) -> ItemOut:
 
 def picture_out(picture: Picture) -> PictureOut:
     url = f"{API}/pictures/{picture.id}"
-    return PictureOut(
-        id=picture.id,
-        url=f"{url}/file",
-        thumbnail=f"{url}/thumbnail",
-        width=picture.width,
-        height=picture.height,
-        created=picture.created,
-        infotext=picture.infotext,
-        prompt=picture.prompt,
-        negative_prompt=picture.negative_prompt,
-        seed=picture.seed,
-        model=picture.model,
-        favourite=picture.favourite,
-        trashed=picture.trashed,
-        job=picture.job,
-    )
+    return PictureOut(**_shared(picture, PictureOut) | {"url": f"{url}/file", "thumbnail": f"{url}/thumbnail"})
 
 
 def glimpse_json(glimpse: Glimpse) -> dict[str, Any]:
@@ -149,12 +123,9 @@ def glimpse_json(glimpse: Glimpse) -> dict[str, Any]:
 
 
 def _progress(glimpse: Glimpse) -> ProgressOut:
-    return ProgressOut(
-        picture=glimpse.picture,
-        pictures=glimpse.pictures,
-        step=glimpse.step,
-        steps=glimpse.steps,
-        fraction=glimpse.fraction,
-        seconds_left=glimpse.seconds_left,
-        stage=glimpse.stage,
-    )
+    return ProgressOut(**_shared(glimpse, ProgressOut))
+
+
+def _shared(source: Job | Picture | Glimpse, shape: type[BaseModel]) -> dict[str, Any]:
+    """What is told as it is: the fields that both have."""
+    return {name: getattr(source, name) for name in shape.model_fields if hasattr(source, name)}

@@ -12,7 +12,6 @@ from inkwash import __version__
 from inkwash.core import naming, wire
 from inkwash.core.choices import PICTURE_FORMATS, choose
 from inkwash.server.context import Context, Here, Who
-from inkwash.server.preferences import Preferences
 
 router = APIRouter(prefix="/api/v1", tags=["system"])
 
@@ -64,7 +63,7 @@ def settings(context: Here, caller: Who) -> dict[str, Any]:
 
 @router.patch("/settings")
 def change(body: Change, context: Here, caller: Who) -> dict[str, Any]:
-    """Names and formats of pictures (from the next start on) and the form's defaults (at once)."""
+    """Names and formats of pictures, for jobs begun from now on, and what the form begins with."""
     wanted = {name: value for name, value in body.model_dump().items() if value is not None}
     if body.pattern is not None:
         naming.check(body.pattern)
@@ -73,16 +72,16 @@ def change(body: Change, context: Here, caller: Who) -> dict[str, Any]:
     if body.defaults is not None:
         wanted["defaults"] = wire.to_json(wire.from_json(body.defaults))
     context.preferences.change(wanted)
+    context.service.save_as(context.preferences.saving(context.settings.pattern))
     return _told(context)
 
 
 def _told(context: Context) -> dict[str, Any]:
-    kept: Preferences = context.preferences
+    saving = context.preferences.saving(context.settings.pattern)
     return {
-        "pattern": kept.value("pattern", context.settings.pattern),
-        "format": kept.value("format", "png"),
-        "quality": kept.value("quality", 90),
-        "defaults": kept.value("defaults", {}),
-        "restart_needed": kept.restart_needed,
+        "pattern": saving.pattern,
+        "format": saving.format,
+        "quality": saving.quality,
+        "defaults": context.preferences.value("defaults", {}),
         "limits": asdict(context.settings.limits) | {"pictures": context.settings.server.pictures},
     }
