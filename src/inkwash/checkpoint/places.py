@@ -9,12 +9,16 @@ from typing import Literal
 
 from inkwash.checkpoint.folder import is_pipeline
 
-Kind = Literal["model", "vae"]
+Kind = Literal["model", "vae", "depth"]
 
 SUFFIXES = (".safetensors", ".ckpt", ".pt")  # of two files that differ in nothing else, the first is meant
 VAE_SUFFIXES = tuple(f".vae{suffix}" for suffix in SUFFIXES)  # a VAE beside its model
 # A1111's name first: there messages tell people to put files.  Case does not count.
-FOLDERS: dict[Kind, tuple[str, ...]] = {"model": ("Stable-diffusion", "checkpoints"), "vae": ("VAE",)}
+FOLDERS: dict[Kind, tuple[str, ...]] = {
+    "model": ("Stable-diffusion", "checkpoints"),
+    "vae": ("VAE",),
+    "depth": ("depth", "midas"),
+}
 # Folders of other things, which are passed over when a root has no folder for models.
 _OTHERS = (
     *(
@@ -30,7 +34,7 @@ _OTHERS = (
         "realesrgan",
     ),
     *("swinir", "upscale_models", "clip", "clip_vision", "text_encoders", "unet", "diffusion_models", "style_models"),
-    *("codeformer", "gfpgan", "outputs", "venv", "node_modules"),
+    *("codeformer", "gfpgan", "depth", "midas", "outputs", "venv", "node_modules"),
 )
 
 

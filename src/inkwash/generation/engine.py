@@ -11,17 +11,21 @@ from pathlib import Path
 from types import TracebackType
 
 import torch
+from PIL import Image
 
 from inkwash.checkpoint import Catalog, Entry, HashCache, detect, short_hash
 from inkwash.core import settings
 from inkwash.core.choices import PICTURE_UPSCALERS
 from inkwash.core.choices import choose as choose_name
 from inkwash.core.errors import InkwashError
+from inkwash.core.masks import flattened
 from inkwash.core.progress import Decoding, Drawn, Event, Loading, Progress, Started, Step
 from inkwash.core.request import GenerateRequest, Result
 from inkwash.generation.job import Finish, Job, Origin, draw, infotext_of, memory_of, plan, started, warnings_of
 from inkwash.generation.session import SIDE_BY_SIDE, Session, View, Work
+from inkwash.generation.suits import needs_depth
 from inkwash.generation.wording import Library
+from inkwash.imaging.depth import DepthEstimator, find_estimator, load_estimator, own_estimator
 from inkwash.imaging.upscale import Resampling, Upscaler
 from inkwash.models.load import load, weights_size
 from inkwash.models.stable_diffusion import StableDiffusion
@@ -52,10 +56,12 @@ class Engine:
         confined: bool = False,
     ) -> None:
         folder = Path(models_dir) if models_dir is not None else settings.load().models_dir
+        self.folder = folder
         self.catalog = Catalog([folder], HashCache(settings.cache_folder() / "hashes.json"), confined=confined)
         self.library = Library.of(folder)
         self.compute: Compute = choose(device, dtype)
         self.sharing = SharingCheck()
+        self._depth: tuple[Path, DepthEstimator] | None = None  # the one used last
         memory = memory or settings.load().memory
         budget = weights_budget(self.compute.device, memory.gigabytes)
         self._models: Shelf[tuple[Path, Path | None], StableDiffusion] = Shelf(memory.models, budget)
@@ -71,6 +77,7 @@ class Engine:
     def close(self) -> None:
         """Let go of the models' memory."""
         self._models.clear()
+        self._depth = None
 
     def model(
         self, name: str | None = None, vae: str | None = None, progress: Progress | None = None
@@ -99,6 +106,26 @@ class Engine:
     def upscaler(self, name: str) -> Upscaler:
         """What enlarges pictures under that name.  Raises InvalidRequest with the nearest names."""
         return Resampling(choose_name("upscaler", name, PICTURE_UPSCALERS))
+
+    def depth_estimator(self, model: StableDiffusion | None = None, name: str | None = None) -> DepthEstimator:
+        """The depth model of that name in models/depth; else the one ``model`` carries; else the first there.
+
+        Raises ModelNotFound, UnsupportedModel, DamagedFile, MissingLibrary.
+        """
+        own = own_estimator(model.spec) if model and name is None else None
+        path = own or find_estimator(self.folder, name)
+        if self._depth is None or self._depth[0] != path:
+            self._depth = None  # two of them need not lie in memory
+            self._depth = path, load_estimator(path, self.compute)
+        return self._depth[1]
+
+    def _estimated_depth(self, request: GenerateRequest, models: Sequence[StableDiffusion]) -> Image.Image | None:
+        """Of the request's picture, if a model draws over a depth map and none is given."""
+        image = request.init_image
+        if request.depth is not None or image is None or not hasattr(image, "getbands") or not needs_depth(models):
+            return None
+        carrier = next((model for model in models if own_estimator(model.spec)), None)
+        return self.depth_estimator(carrier)(flattened(image))
 
     def _second_pass_upscaler(self, request: GenerateRequest) -> Upscaler | None:
         """None: the hires pass enlarges latents, or there is none."""
@@ -157,7 +184,8 @@ class Engine:
             others, own = self.others(request, progress), self.model(request.model, request.vae, progress)
             seen = _seen(request, view)
             others = {name: seen(other) for name, other in others.items()}
-            job = plan(request, seen(own), self.library, others, self._second_pass_upscaler(request))
+            depth = self._estimated_depth(request, [own, *others.values()])
+            job = plan(request, seen(own), self.library, others, self._second_pass_upscaler(request), depth)
             strict = self._strict(job.request)
             check_memory(job.request, memory_of(job, strict), self.compute.device)
             tell(started(job))
