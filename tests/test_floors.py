@@ -24,10 +24,14 @@ FLOORS = {
     "cli": 10,
 }  # fmt: skip
 ROOF = 11  # the package's own __init__ and __main__
-NEVER = {"torchvision", "diffusers", "transformers"}  # independent references for tests; see docs/decisions
+NEVER = {"torchvision", "diffusers"}  # independent references for tests, as transformers is; see docs/decisions
+# Libraries of extras: where one may be imported, inside a function, when a person asks for what it alone can do.
+EXTRAS = {"transformers": "imaging/transformers_depth.py"}
 NO_TORCH = {"core", "prompt"}
 # Import name -> name in pyproject.toml, where they differ.
-DISTRIBUTIONS = {"PIL": "pillow", "huggingface_hub": "huggingface-hub", "yaml": "PyYAML"}
+DISTRIBUTIONS = {
+    "PIL": "pillow", "huggingface_hub": "huggingface-hub", "yaml": "PyYAML", "psd_tools": "psd-tools",
+}  # fmt: skip
 # What uvicorn, Starlette and spandrel import by themselves.
 UNSEEN = {"httptools", "uvloop", "python-multipart"} | {"einops", "safetensors"}
 
@@ -101,11 +105,25 @@ def test_the_references_are_never_imported() -> None:
     assert [str(found) for found in ALL if found.module.split(".")[0] in NEVER] == []
 
 
+def test_extras_are_imported_where_they_are_allowed_only() -> None:
+    """That none is imported with the package is shown by ``test_the_program_runs_without``."""
+    found = {(one.module.split(".")[0], one.path.relative_to(PACKAGE).as_posix()) for one in ALL}
+    assert {(name, path) for name, path in found if name in EXTRAS} == set(EXTRAS.items())
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    declared = {bare(requirement) for name, wanted in extras.items() if name != "test" for requirement in wanted}
+    assert {DISTRIBUTIONS.get(name, name) for name in EXTRAS} == declared
+
+
+def bare(requirement: str) -> str:
+    """The name in a requirement."""
+    return requirement.split(">")[0].split("=")[0].strip()
+
+
 def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     requirements = settings["project"]["dependencies"] + settings["tool"]["inkwash"]["bare-dependencies"]
-    declared = {requirement.split(">")[0].split("=")[0].strip() for requirement in requirements}
-    names = {found.module.split(".")[0] for found in ALL} - set(sys.stdlib_module_names) - {"inkwash"}
+    declared = {bare(requirement) for requirement in requirements}
+    names = {found.module.split(".")[0] for found in ALL} - set(sys.stdlib_module_names) - {"inkwash"} - set(EXTRAS)
     assert {DISTRIBUTIONS.get(name, name) for name in names} | UNSEEN == declared
 
 
@@ -114,12 +132,12 @@ def test_every_declared_distribution_is_pinned() -> None:
     project = settings["project"]
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pinned = {line.split("==")[0].lower().replace("_", "-") for line in lines if "==" in line}
-    named = project["dependencies"] + project["optional-dependencies"]["test"]
-    named = named + settings["tool"]["inkwash"]["bare-dependencies"]
-    assert {name.split(">")[0].split("=")[0].strip().lower() for name in named} <= pinned
+    named = project["dependencies"] + [one for extra in project["optional-dependencies"].values() for one in extra]
+    named += settings["tool"]["inkwash"]["bare-dependencies"]
+    assert {bare(name).lower() for name in named} <= pinned
 
 
-@pytest.mark.parametrize("blocked", [("torchvision",), ("diffusers", "transformers")])
+@pytest.mark.parametrize("blocked", [("torchvision",), ("diffusers", *EXTRAS)])
 def test_the_program_runs_without(blocked: tuple[str, ...]) -> None:
     """Every module is imported while the named packages cannot be."""
     modules = [

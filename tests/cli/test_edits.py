@@ -34,8 +34,9 @@ def asked(engine: FakeEngine) -> GenerateRequest:
 
 
 def test_img2img_draws_from_the_picture(engine: FakeEngine, photo: Path, folders: Path, capsys: Capture) -> None:
-    flags = """--strength 0.4 --resize-mode latent --exact-steps --initial-noise-multiplier 0.9 --color-correction --noise-level 40
-    --seed 3 --steps 2 --width 64 --negative dog --hires-scale 1.5 --hires-steps 7 --hires-strength 0.3"""
+    flags = """--strength 0.4 --resize-mode latent --exact-steps --initial-noise-multiplier 0.9 --color-correction
+    --noise-level 40 --seed 3 --steps 2 --width 64 --negative dog --hires-scale 1.5 --hires-steps 7
+    --hires-strength 0.3"""
     assert main(["img2img", str(photo), "a cat", *flags.split(), "--depth", str(folders / "mask.png")], engine) == 0
     assert asked(engine) == GenerateRequest(
         prompt="a cat", negative_prompt="dog", seed=3, steps=2, width=64, init_image=PHOTO, denoising_strength=0.4,

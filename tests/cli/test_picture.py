@@ -60,3 +60,24 @@ def test_mistakes_are_told_in_words(
 ) -> None:
     assert main(["picture", *(argument.format(photo, tmp_path) for argument in arguments)]) == 1
     assert words in capsys.readouterr().err
+
+
+def test_depth_and_its_normals(photo: str, tmp_path: Path, capsys: Capture) -> None:
+    """With a tiny MiDaS of random weights; without one it is told where to put it."""
+    from safetensors.torch import save_file
+    from tests.support.depth import dpt_reference, midas_state
+
+    where = ["--models-dir", str(tmp_path), "--device", "cpu"]
+    assert main(["picture", "depth", photo, str(tmp_path / "depth.png"), *where]) == 1
+    assert "Put dpt_hybrid-midas" in capsys.readouterr().err
+    (tmp_path / "models" / "depth").mkdir(parents=True)
+    save_file(midas_state(dpt_reference()), tmp_path / "models" / "depth" / "midas.safetensors")
+    assert main(["picture", "depth", photo, str(tmp_path / "depth.png"), *where]) == 0
+    with Image.open(tmp_path / "depth.png") as depth:
+        assert (depth.mode, depth.size, depth.getextrema()) == ("L", (32, 24), (0, 255))
+    assert main(["picture", "normal", photo, str(tmp_path / "normal.png"), "--estimate", *where]) == 0
+    with Image.open(tmp_path / "normal.png") as normals:
+        assert (normals.mode, normals.size) == ("RGB", (32, 24))
+        assert len(set(normals.getdata())) > 256  # the photo's own lightness would give a handful
+    assert main(["picture", "normal", photo, str(tmp_path / "n.png"), "--model", "midas"]) == 1
+    assert "--model is for --estimate" in capsys.readouterr().err

@@ -13,10 +13,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from tests.generation.test_against_diffusers import distance, embed, on
 from tests.support.checkpoints import sd1_spec, write_diffusers, write_ldm
+from tests.support.depth import dpt_reference, midas_state
+from tests.support.depth import theirs as midas_depths
 from torch import Tensor
 
+from inkwash.core.errors import InvalidRequest, ModelNotFound
 from inkwash.core.request import GenerateRequest
 from inkwash.generation.engine import Engine
 
@@ -146,3 +150,37 @@ def test_depth_to_picture_equals_diffusers(tmp_path: Path) -> None:
     )
     result = engine.generate(dataclasses.replace(REQUEST, depth=DEPTH))
     assert distance(result.latents, expected) < 1e-3
+
+
+def test_estimated_depth_equals_diffusers(tmp_path: Path) -> None:
+    """The checkpoint's own depth model, our network, against transformers' in diffusers' pipeline."""
+    from diffusers import StableDiffusionDepth2ImgPipeline
+
+    engine, parts = both(tmp_path, 5)
+    reference, path = dpt_reference(), tmp_path / "ours" / "tiny.safetensors"
+    own = {f"depth_model.model.{name}": tensor for name, tensor in midas_state(reference).items()}
+    save_file(load_file(path) | own, path)
+    shown = torch.from_numpy(np.array(PHOTO.resize((384, 384), Image.Resampling.BICUBIC))).permute(2, 0, 1)
+    seen = midas_depths(reference, shown[None] / 127.5 - 1)
+    pipeline = StableDiffusionDepth2ImgPipeline(
+        **parts, scheduler=on("EulerDiscreteScheduler", SIGMAS), depth_estimator=None, feature_extractor=None
+    )
+    whole = torch.nn.functional.interpolate(seen[None], size=(SIZE, SIZE), mode="bicubic")[0]
+    expected = theirs(pipeline, image=PHOTO, depth_map=whole, strength=1.0)
+    result = engine.generate(REQUEST)
+    assert distance(result.latents, expected) < 1e-3
+    assert result.request.depth is None
+    assert "Depth hash" not in result.infotexts[0]
+    assert distance(engine.generate(dataclasses.replace(REQUEST, depth=DEPTH)).latents, expected) > 1e-3
+
+
+def test_depth_without_map_or_estimator_is_refused(tmp_path: Path) -> None:
+    engine, _ = both(tmp_path, 5)
+    with pytest.raises(ModelNotFound, match=r"no depth model in .*models/depth"):
+        engine.generate(REQUEST)
+    with pytest.raises(InvalidRequest, match="draws over a depth map"):
+        engine.generate(dataclasses.replace(REQUEST, init_image=None))
+    folder = tmp_path / "ours" / "models" / "depth"
+    folder.mkdir(parents=True)
+    save_file(midas_state(dpt_reference()), folder / "midas.safetensors")
+    assert engine.generate(REQUEST).latents.isfinite().all()

@@ -10,8 +10,8 @@ from typing import Literal
 from inkwash.checkpoint.folder import is_pipeline
 from inkwash.core.errors import InvalidRequest
 
-Kind = Literal["model", "vae", "upscaler", "face restorer"]
-FileKind = Literal["model", "vae", "lora", "embedding", "controlnet", "upscaler", "face restorer"]
+Kind = Literal["model", "vae", "upscaler", "face restorer", "depth"]
+FileKind = Literal["model", "vae", "lora", "embedding", "controlnet", "upscaler", "face restorer", "depth"]
 
 SUFFIXES = (".safetensors", ".ckpt", ".pt")  # of two files that differ in nothing else, the first is meant
 NETWORK_SUFFIXES = (*SUFFIXES, ".pth")  # of upscalers and face restorers
@@ -22,6 +22,7 @@ FOLDERS: dict[FileKind, tuple[str, ...]] = {
     "vae": ("VAE",),
     "upscaler": ("ESRGAN", "RealESRGAN", "SwinIR", "BSRGAN", "ScuNET", "DAT", "HAT", "upscale_models"),
     "face restorer": ("GFPGAN", "Codeformer", "RestoreFormer", "facerestore_models"),
+    "depth": ("depth", "midas"),
 }
 HOMES: dict[FileKind, tuple[str, ...]] = {
     **FOLDERS,
@@ -46,7 +47,7 @@ _OTHERS = (
     ),
     *("swinir", "upscale_models", "clip", "clip_vision", "text_encoders", "unet", "diffusion_models", "style_models"),
     *("bsrgan", "scunet", "facerestore_models", "restoreformer"),
-    *("codeformer", "gfpgan", "outputs", "venv", "node_modules"),
+    *("codeformer", "gfpgan", "depth", "midas", "outputs", "venv", "node_modules"),
 )
 
 

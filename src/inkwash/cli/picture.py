@@ -1,4 +1,4 @@
-"""``inkwash picture``: small tools that need no model."""
+"""``inkwash picture``: small tools, most of which need no model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ from inkwash.core.errors import InkwashError, InvalidRequest
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-picture = typer.Typer(name="picture", help="Small tools for pictures, without a model.", no_args_is_help=True)
+picture = typer.Typer(name="picture", help="Small tools for pictures.", no_args_is_help=True)
+
+DEPTH_MODEL = "A depth model in models/depth; by default the first."
+MODELS_DIR = "Where the models are."
+DEVICE = "cpu, cuda, cuda:1, mps; by default the fastest there is."
 
 Source = Annotated[Path, Argument(help="A picture.")]
 Target = Annotated[Path, Argument(help="Where to save; .png, .jpg or .webp.")]
@@ -29,12 +33,44 @@ def normal(
     target: Target,
     strength: Annotated[float, Option(help="How steep the surface is.")] = 8.0,
     green_down: Annotated[bool, Option("--green-down", help="DirectX's direction instead of OpenGL's.")] = False,
+    estimate: Annotated[bool, Option("--estimate", help="Of the picture's depth, as `depth` sees it.")] = False,
+    model: Annotated[str | None, Option(help=DEPTH_MODEL)] = None,
+    models_dir: Annotated[Path | None, Option(help=MODELS_DIR)] = None,
+    device: Annotated[str | None, Option(help=DEVICE)] = None,
 ) -> None:
-    """Make a normal map of a depth map, or of a picture's lightness."""
+    """Make a normal map of a depth map, of a picture's lightness or of its estimated depth."""
     from inkwash.imaging.normals import normal_map
 
     _between("strength", strength, 0, 1000)
-    _change(source, target, lambda image: normal_map(image, strength, green_down=green_down))
+    if model is not None and not estimate:
+        raise InvalidRequest("--model is for --estimate.", "Give --estimate as well, or leave it out.")
+    see = _estimator(models_dir, model, device) if estimate else None
+    _change(source, target, lambda image: normal_map(see(image) if see else image, strength, green_down=green_down))
+
+
+@picture.command()
+def depth(
+    source: Source,
+    target: Target,
+    model: Annotated[str | None, Option(help=DEPTH_MODEL)] = None,
+    models_dir: Annotated[Path | None, Option(help=MODELS_DIR)] = None,
+    device: Annotated[str | None, Option(help=DEVICE)] = None,
+) -> None:
+    """Estimate how far away things are: a grey picture, near is bright."""
+    see = _estimator(models_dir, model, device)
+    _change(source, target, lambda image: see(image).convert("L"))
+
+
+def _estimator(models_dir: Path | None, name: str | None, device: str | None) -> Callable[[Image], Image]:
+    """Raises InkwashError."""
+    from inkwash.core import settings
+    from inkwash.core.masks import flattened
+    from inkwash.imaging.depth import find_estimator, load_estimator
+    from inkwash.runtime.device import choose
+
+    path = find_estimator(models_dir or settings.load().models_dir, name)
+    estimator = load_estimator(path, choose(device))
+    return lambda image: estimator(flattened(image))
 
 
 @picture.command()

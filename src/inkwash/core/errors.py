@@ -36,6 +36,10 @@ class UnsupportedModel(InkwashError):
     """The file is sound, but not a model this version can run."""
 
 
+class MissingLibrary(InkwashError):
+    """What was asked for needs a library that is not installed with Inkwash."""
+
+
 class DamagedFile(InkwashError):
     """A file's bytes contradict its format, or it could harm the machine; it was refused unread."""
 

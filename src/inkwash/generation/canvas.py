@@ -23,8 +23,8 @@ class Canvas:
 
     picture: RGB, what the latents start from, at the drawing size, or what is enlarged to that size; own: it at its own
     size, for resize mode "latent".
-    mask, depth: "L" of the drawing size.  whole, share: the picture the drawn part is pasted into and its share there,
-    "L"; box: where, for "only masked".  colours: whose colours the result takes.
+    mask, depth: "L" of the drawing size; an estimated depth is "F".  whole, share: the picture the drawn part is pasted
+    into and its share there, "L"; box: where, for "only masked".  colours: whose colours the result takes.
     """
 
     picture: Image.Image
@@ -68,10 +68,11 @@ def _least(share: Image.Image, moved: Image.Image) -> Image.Image:
     return Image.fromarray(np.where(allowed, np.asarray(moved), 0).astype(np.uint8))
 
 
-def canvas_of(request: GenerateRequest, enlarges: int = 1) -> Canvas | None:
+def canvas_of(request: GenerateRequest, enlarges: int = 1, estimated: Image.Image | None = None) -> Canvas | None:
     """request: settled.  None if it starts from noise alone.  Raises InvalidRequest.
 
-    enlarges: how many times the picture's side grows by a model made for that, which takes no mask.
+    enlarges: how many times the picture's side grows by a model made for that, which takes no mask.  estimated: a depth
+    map where the request has none, mode "F" of the picture's size.
     """
     if request.init_image is None:
         return None
@@ -82,7 +83,10 @@ def canvas_of(request: GenerateRequest, enlarges: int = 1) -> Canvas | None:
         fit = _fitting(request, size, None)
         picture = fit(source)
         return Canvas(
-            picture, own=_own(request, source), depth=_depth(request, fit), colours=_colours(request, picture)
+            picture,
+            own=_own(request, source),
+            depth=_depth(request, estimated, fit),
+            colours=_colours(request, picture),
         )
     if mask.getbbox() is None:
         raise InvalidRequest("The mask is all black, so there is nothing to redraw.", "Paint white what is to change.")
@@ -94,7 +98,7 @@ def canvas_of(request: GenerateRequest, enlarges: int = 1) -> Canvas | None:
         picture=_filled(request, picture, redrawn),
         own=_own(request, source) if request.inpainting_fill != "fill" else None,
         mask=_feathered(redrawn, request) if request.soft_inpainting else redrawn,
-        depth=_depth(request, fit),
+        depth=_depth(request, estimated, fit),
         whole=source if box else picture,
         share=_pasted(mask if box else fitted, request),
         box=box,
@@ -135,8 +139,9 @@ def _own(request: GenerateRequest, source: Image.Image) -> Image.Image | None:
     return resize(source, whole_eighths(source.size))
 
 
-def _depth(request: GenerateRequest, fit: Fit) -> Image.Image | None:
-    return fit(request.depth.convert("L")) if request.depth is not None else None
+def _depth(request: GenerateRequest, estimated: Image.Image | None, fit: Fit) -> Image.Image | None:
+    given = estimated if request.depth is None else request.depth.convert("L")
+    return None if given is None else fit(given)
 
 
 def _colours(request: GenerateRequest, picture: Image.Image) -> Image.Image | None:

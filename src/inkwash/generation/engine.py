@@ -12,6 +12,7 @@ from types import TracebackType
 from weakref import WeakKeyDictionary
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from inkwash.checkpoint import Catalog, Entry, HashCache, detect, short_hash
@@ -21,13 +22,16 @@ from inkwash.core import settings
 from inkwash.core.choices import LATENT_UPSCALERS, PICTURE_UPSCALERS, prediction_named
 from inkwash.core.errors import InkwashError
 from inkwash.core.limits import Limits
+from inkwash.core.masks import flattened
 from inkwash.core.progress import Decoding, Drawn, Event, Loading, Progress, Started, Step
 from inkwash.core.request import GenerateRequest, Result
 from inkwash.generation.job import Finish, Job, Origin, draw, infotext_of, memory_of, plan, started, warnings_of
 from inkwash.generation.latents import enlarged
 from inkwash.generation.session import SIDE_BY_SIDE, Session, View, Work
+from inkwash.generation.suits import needs_depth
 from inkwash.generation.wording import Library
 from inkwash.imaging import learned
+from inkwash.imaging.depth import DepthEstimator, find_estimator, load_estimator, own_estimator
 from inkwash.imaging.learned import Learned
 from inkwash.imaging.upscale import Resampling, Upscaler
 from inkwash.models.load import load, weights_size
@@ -68,11 +72,13 @@ class Engine:
         confined: bool = False,
     ) -> None:
         roots = settings.load().roots(models_dir)
+        self.folder = roots[0]
         self.catalog = Catalog(roots, HashCache(settings.cache_folder() / "hashes.json"), confined=confined)
         self.library = Library.of(roots[0])
         self.compute: Compute = choose(device, dtype)
         self.sharing = SharingCheck()
         self.limits = limits or settings.load().limits
+        self._depth: tuple[Path, DepthEstimator] | None = None  # the one used last
         memory = memory or settings.load().memory
         budget = weights_budget(self.compute.device, memory.gigabytes)
         self._models: Shelf[Key, StableDiffusion] = Shelf(memory.models, budget)
@@ -91,6 +97,7 @@ class Engine:
         """Let go of the models' memory."""
         self._models.clear()
         self._upscalers.clear()
+        self._depth = None
 
     def model(
         self, name: str | None = None, vae: str | None = None, progress: Progress | None = None, *, ema: bool = False
@@ -133,6 +140,26 @@ class Engine:
             upscaler = learned.load(entry.path, self.compute, entry.name)
             self._upscalers.put(entry.path, upscaler, upscaler.nbytes)
         return upscaler
+
+    def depth_estimator(self, model: StableDiffusion | None = None, name: str | None = None) -> DepthEstimator:
+        """The depth model of that name in models/depth; else the one ``model`` carries; else the first there.
+
+        Raises ModelNotFound, UnsupportedModel, DamagedFile, MissingLibrary.
+        """
+        own = own_estimator(model.spec) if model and name is None else None
+        path = own or find_estimator(self.folder, name)
+        if self._depth is None or self._depth[0] != path:
+            self._depth = None  # two of them need not lie in memory
+            self._depth = path, load_estimator(path, self.compute)
+        return self._depth[1]
+
+    def _estimated_depth(self, request: GenerateRequest, models: Sequence[StableDiffusion]) -> Image.Image | None:
+        """Of the request's picture, if a model draws over a depth map and none is given."""
+        image = request.init_image
+        if request.depth is not None or image is None or not hasattr(image, "getbands") or not needs_depth(models):
+            return None
+        carrier = next((model for model in models if own_estimator(model.spec)), None)
+        return self.depth_estimator(carrier)(flattened(image))
 
     def _second_pass_upscaler(self, request: GenerateRequest) -> Upscaler | None:
         """None: the hires pass enlarges latents, or there is none."""
@@ -194,7 +221,8 @@ class Engine:
             own = self._predicting(self.model(request.model, request.vae, progress, ema=request.ema), request)
             seen = _seen(request, view)
             others = {name: seen(other) for name, other in others.items()}
-            job = plan(request, seen(own), self.library, others, upscaler, self.limits)
+            depth = self._estimated_depth(request, [own, *others.values()])
+            job = plan(request, seen(own), self.library, others, upscaler, self.limits, depth)
             strict = self._strict(job.request)
             check_memory(job.request, memory_of(job, strict), self.compute.device)
             tell(started(job))

@@ -117,10 +117,12 @@ def plan(
     others: Mapping[str, StableDiffusion] | None = None,
     upscaler: Upscaler | None = None,
     limits: Limits | None = None,
+    depth: Image.Image | None = None,
 ) -> Job:
     """Decide everything before anything is drawn.  others: hires and refiner models, by name.
 
-    upscaler: of pictures, where the hires pass names one.  limits: of what may be asked for.
+    upscaler: of pictures, where the hires pass names one.  limits: of what may be asked for.  depth: as estimated of
+    the picture, where the request gives none.
 
     Raises InvalidRequest.
     """
@@ -142,13 +144,13 @@ def plan(
     later = others.get(hires.model or "", model) if hires else model
     enlarging = enlarging_of(settled, hires, later, sampling, upscaler) if hires else None
     last = enlarging.sampling if enlarging else sampling
-    check_depth(settled, [model, later, *others.values()])
+    check_depth(settled, [model, later, *others.values()], depth is not None)
     return Job(
         model,
         settled,
         sampling,
         pictures,
-        canvas=canvas_of(settled, model.enlarges),
+        canvas=canvas_of(settled, model.enlarges, depth),
         enlarging=enlarging,
         refiner=_refiner(settled, others, last),
     )

@@ -10,14 +10,18 @@ from inkwash.generation.latents import DEPTH_CHANNELS
 from inkwash.models.stable_diffusion import StableDiffusion
 
 
-def check_depth(request: GenerateRequest, models: Iterable[StableDiffusion]) -> None:
-    """Raises InvalidRequest if one of the models needs a depth map and there is none."""
-    needed = any(model.spec.unet.in_channels == DEPTH_CHANNELS for model in models)
-    if needed and (request.init_image is None or request.depth is None):
+def needs_depth(models: Iterable[StableDiffusion]) -> bool:
+    """Whether one of the models draws over a depth map."""
+    return any(model.spec.unet.in_channels == DEPTH_CHANNELS for model in models)
+
+
+def check_depth(request: GenerateRequest, models: Iterable[StableDiffusion], estimated: bool) -> None:
+    """Raises InvalidRequest if one of the models needs a depth map and there is none.  estimated: there is."""
+    if needs_depth(models) and (request.init_image is None or not (estimated or request.depth)):
         raise InvalidRequest(
             "This model draws over a depth map, and the request has none.",
-            "Give a picture and its depth map (grey, near is bright), or choose another model.",
-            "depth",
+            "Give a picture, and its depth map (grey, near is bright) or a depth model in models/depth.",
+            "depth" if request.init_image else "init_image",
         )
 
 

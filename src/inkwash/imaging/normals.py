@@ -12,7 +12,8 @@ def normal_map(heights: Image.Image, strength: float = 8.0, *, green_down: bool 
     The normal of the surface z = strength * lightness (0..1), with x and y in pixels, at unit length, is stored as
     (n + 1) / 2: a level surface is (128, 128, 255).  green_down: DirectX's direction of y instead of OpenGL's.
     """
-    z = np.asarray(heights.convert("L"), dtype=np.float64) / 255 * strength
+    grey = heights if heights.mode == "F" else heights.convert("L")  # an estimated depth is finer than 256 levels
+    z = np.asarray(grey, dtype=np.float64) / 255 * strength
     padded = np.pad(z, 1, mode="edge")
     dx = (padded[1:-1, 2:] - padded[1:-1, :-2]) / 2
     dy = (padded[2:, 1:-1] - padded[:-2, 1:-1]) / 2  # rows count downwards
