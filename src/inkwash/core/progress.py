@@ -53,6 +53,15 @@ class Decoding:
     images: int
 
 
+@dataclass(frozen=True)
+class Enlarging:
+    """A picture is being enlarged without being redrawn; ``share`` of the present pass is done."""
+
+    image: int
+    images: int
+    share: float  # 0..1
+
+
 @dataclass(frozen=True, eq=False)
 class Drawn:
     """A picture is finished, before its neighbours perhaps; what is saved now survives a cancel."""
@@ -64,7 +73,7 @@ class Drawn:
     seed: int
 
 
-Event = Loading | Started | Step | Decoding | Drawn
+Event = Loading | Started | Step | Decoding | Enlarging | Drawn
 
 
 class Progress(Protocol):

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 from inkwash.core.errors import InkwashError
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
-Kind = Literal["generate", "explain"]
+Kind = Literal["generate", "explain", "extras"]
 ATTEMPTS = 3
 """How often a job is begun before it is set aside with its error."""
 INTERRUPTIONS = 200

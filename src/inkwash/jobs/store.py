@@ -32,8 +32,10 @@ Changed = list[tuple[str, str, State]]
 """What a transaction changed: job, user, state."""
 
 ENDED = ("done", "failed", "cancelled")
-EXPLANATIONS = 200
-"""Ended jobs of kind "explain" that are remembered; each has some fifty files."""
+WITH_FILES = "'explain', 'extras'"
+"""Kinds whose results are no pictures of the gallery: their files go with the job."""
+FILES_OF = 200
+"""Ended jobs of these kinds that are remembered; an explanation has some fifty files, an enlarging large ones."""
 TIDY_EVERY = 100
 """Jobs handed in between two looks at what may be forgotten."""
 
@@ -219,11 +221,11 @@ class Store:
                     self._take_back(db, changed, row, why)
 
     def tidy(self) -> None:
-        """Forget ended jobs beyond ``history``, whose pictures stay, and explanations, whose many files go, sooner."""
+        """Forget ended jobs beyond ``history``, whose pictures stay, and those whose files go with them, sooner."""
         with self.database.writing() as db:
             rows = [
                 row
-                for kinds, kept in (("'generate', 'explain'", self.history), ("'explain'", EXPLANATIONS))
+                for kinds, kept in ((f"'generate', {WITH_FILES}", self.history), (WITH_FILES, FILES_OF))
                 for row in db.execute(
                     f"SELECT seq, id FROM jobs WHERE state IN {ENDED} AND kind IN ({kinds})"
                     " ORDER BY seq DESC LIMIT -1 OFFSET ?",

@@ -11,7 +11,7 @@ from PIL import Image
 
 from inkwash.core import images, infotext
 from inkwash.core.errors import Cancelled
-from inkwash.core.progress import Decoding, Drawn, Event, Loading, Started, Step
+from inkwash.core.progress import Decoding, Drawn, Enlarging, Event, Loading, Started, Step
 from inkwash.jobs.protocol import Bench, Glimpse, Lease
 
 PREVIEW_EVERY = 0.25
@@ -77,6 +77,9 @@ class Teller:
                 self._step(event)
             case Decoding():
                 self._tell(event.image, self._steps, 0.0, "decoding")
+            case Enlarging():
+                self._pictures, self._done[event.image] = event.images, event.share
+                self._tell(event.image, 0, 0.0, "drawing")
             case Drawn():
                 self._keep(event)
 

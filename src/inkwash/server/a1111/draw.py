@@ -14,8 +14,6 @@ from inkwash.server.a1111 import translate
 from inkwash.server.a1111.answers import answer
 from inkwash.server.a1111.schema import (
     Detect,
-    ExtraBatch,
-    ExtraSingle,
     Img2Img,
     Interrogate,
     PngInfo,
@@ -63,16 +61,6 @@ def png_info(body: PngInfo, context: Here) -> dict[str, Any]:
     found = uploads.metadata(data)
     parsed = _parsed(found.infotext)
     return {"info": found.infotext, "items": {"parameters": found.infotext, **found.texts}, "parameters": parsed}
-
-
-@router.post(f"{API}/extra-single-image")
-def extra_single(body: ExtraSingle) -> None:
-    raise translate.not_yet("extra-single-image")
-
-
-@router.post(f"{API}/extra-batch-images")
-def extra_batch(body: ExtraBatch) -> None:
-    raise translate.not_yet("extra-batch-images")
 
 
 @router.post(f"{API}/interrogate")
