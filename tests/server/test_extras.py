@@ -49,7 +49,7 @@ def single(client: TestClient, **body: object) -> dict[str, Any]:
     [
         ({"upscaling_resize": 3}, (36, 24), "Postprocess upscale by: 3, Postprocess upscaler: Lanczos"),
         ({}, (24, 16), "Postprocess upscale by: 2, Postprocess upscaler: Lanczos"),
-        ({"resize_mode": 1, "upscaling_resize_w": 30, "upscaling_resize_h": 30}, (30, 30), "Postprocess crop to: 30x30"),
+        ({"resize_mode": 1, "upscaling_resize_w": 30, "upscaling_resize_h": 30}, (30, 30), "crop to: 30x30"),
         (
             {"resize_mode": 1, "upscaling_resize_w": 30, "upscaling_resize_h": 30, "upscaling_crop": False},
             (45, 30), "Postprocess upscale to: 30x30, Postprocess upscaler",

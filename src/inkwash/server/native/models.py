@@ -1,4 +1,4 @@
-"""Models and VAEs: list, look at, load."""
+"""Models, VAEs and learned upscalers: list, look at, load."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ def models(context: Here) -> dict[str, Any]:
     return {
         "models": [_told(one, current) for one in described(context)],
         "vaes": [{"name": entry.name, "title": entry.title} for entry in context.catalog.entries("vae")],
+        "upscalers": [entry.name for entry in context.catalog.entries("upscaler")],
         "suggestions": [
             {"name": one.name, "what": {"en": one.what.en, "zh": one.what.zh}, "url": one.url} for one in SUGGESTIONS
         ],
