@@ -43,6 +43,13 @@ def test_every_flag_of_the_other_drawing_commands_is_told(language: str, command
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
+def test_every_flag_of_upscale_is_told(language: str) -> None:
+    text = page(language, "upscalers")
+    assert "./inkwash upscale " in text
+    assert {flag for flag in flags("upscale") - {"--help"} if f"`{flag}`" not in text} == set()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_every_upscaler_resize_mode_and_fill_is_told(language: str) -> None:
     text = page(language, "edit") + page(language, "txt2img")
     names = (*choices.UPSCALERS, *choices.RESIZE_MODES, *choices.INPAINTING_FILLS)

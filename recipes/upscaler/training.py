@@ -40,7 +40,8 @@ def _work(worker: Worker, settings: Settings) -> None:
 
     def loss_of(pictures: int) -> Tensor:
         small, large = draw_batch(rng, pairs, own, settings.pairs.decoded)
-        made = network(small)
+        with torch.autocast("cpu", torch.bfloat16):
+            made = network(small).float()
         return F.l1_loss(made, large) + own.edge * edge_loss(made, large)
 
     worker.run(loss_of, [own.rate])

@@ -230,7 +230,6 @@ def test_what_lists_hold(client: TestClient) -> None:
     ("path", "body", "status"),
     [
         ("/sdapi/v1/img2img", {}, 404),
-        ("/sdapi/v1/extra-single-image", {"image": picture()}, 422),
         ("/sdapi/v1/extra-batch-images", {"imageList": []}, 422),
         ("/sdapi/v1/interrogate", {"image": picture()}, 422),
         ("/sdapi/v1/interrogate", {}, 404),
@@ -451,5 +450,5 @@ def test_what_cannot_be_drawn_over_is_named(client: TestClient, body: dict[str, 
 
 
 def test_upscalers_are_those_there_are(client: TestClient) -> None:
-    assert [one["name"] for one in client.get(f"{API}/upscalers").json()] == ["None", "Nearest", "Lanczos"]
+    assert [one["name"] for one in client.get(f"{API}/upscalers").json()][:3] == ["None", "Nearest", "Lanczos"]
     assert {one["name"] for one in client.get(f"{API}/latent-upscale-modes").json()} == set(LATENT_UPSCALERS)

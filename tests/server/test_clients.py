@@ -66,6 +66,9 @@ def test_webuiapi_unchanged(port: int, painting: PaintingService) -> None:
     redrawn = api.img2img(images=[flat], mask_image=flat.convert("L"), width=64, height=64, denoising_strength=0.5)
     assert redrawn.image.size == (64, 64)
     assert api.txt2img(enable_hr=True, hr_scale=2, hr_upscaler="Latent", width=64, height=64).image.size == (128, 128)
+    assert api.extra_single_image(flat, upscaler_1="Lanczos", upscaling_resize=2).image.size == (128, 128)
+    several = api.extra_batch_images([flat, flat], upscaler_1="Nearest", resize_mode=1)
+    assert [image.size for image in several.images] == [(512, 512)] * 2
 
 
 def test_webuiapi_plots_paints_over_and_loops_unchanged(port: int, painting: PaintingService) -> None:

@@ -11,6 +11,7 @@ import pytest
 import webuiapi
 from PIL import Image, ImageChops
 from tests.server.running import running
+from tests.support import upscalers
 
 from inkwash.core import images, infotext
 from inkwash.jobs.service import Service, Setup
@@ -19,6 +20,7 @@ from inkwash.jobs.service import Service, Setup
 def test_webuiapi_enlarges_and_redraws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And what was drawn says over HTTP how to draw it again."""
     monkeypatch.setenv("INKWASH_CACHE_DIR", str(tmp_path / "cache"))
+    upscalers.saved(upscalers.compact(), tmp_path / "models" / "ESRGAN" / "Sharp.pth")
     places = {"data_dir": tmp_path / "data", "outputs_dir": tmp_path / "outputs", "models_dir": tmp_path}
     service = Service(Setup(**places, device="cpu", dtype="float32"))
     with running(tmp_path, service) as (port, _):
@@ -38,6 +40,10 @@ def test_webuiapi_enlarges_and_redraws(tmp_path: Path, monkeypatch: pytest.Monke
         changed = ImageChops.difference(redrawn.image.convert("RGB"), drawn.image.convert("RGB"))
         assert changed.crop((48, 0, 96, 96)).getbbox() is None  # what the mask leaves alone, bit for bit
         assert changed.crop((0, 0, 48, 96)).getbbox() is not None
+
+        enlarged = api.extra_single_image(drawn.image, upscaler_1="sharp", upscaling_resize=3)
+        assert enlarged.image.size == (288, 288)
+        assert enlarged.info == "<p>Postprocess upscale by: 3, Postprocess upscaler: Sharp</p>"
 
         text = redrawn.info["infotexts"][0]
         base = f"http://127.0.0.1:{port}/api/v1"

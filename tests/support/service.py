@@ -10,9 +10,12 @@ from pathlib import Path
 from PIL import Image
 
 from inkwash.checkpoint import Catalog
-from inkwash.core import images, infotext, wire
+from inkwash.core import extras, images, infotext, wire
 from inkwash.core.blobs import Blobs
 from inkwash.core.errors import Cancelled, InkwashError
+from inkwash.generation.extras import enlarging
+from inkwash.generation.loop import Loop
+from inkwash.imaging.upscale import Resampling
 from inkwash.jobs.database import Database
 from inkwash.jobs.gallery import Gallery
 from inkwash.jobs.live import Board
@@ -115,6 +118,9 @@ class PaintingService:
             self.desk.keep(lease, "trace", "application/json", b'{"steps": []}', {})
             self.desk.finish(lease)
             return
+        if lease.kind == "extras":
+            self._enlarge(lease)
+            return
         request = wire.from_json(lease.request, self.blobs.find)
         if request.prompt.startswith("fail"):
             self.desk.fail(lease, "There is no wildcard file x.txt.", "Make such a file.", again=False)
@@ -158,6 +164,25 @@ class PaintingService:
             self.desk.fail(lease, error.message, error.remedy, again=False)
         else:
             self.desk.finish(lease, notes)
+
+    def _enlarge(self, lease: Lease) -> None:
+        """By resampling, as there are no networks here."""
+        wanted = extras.from_json(lease.request, self.blobs.find)
+
+        def keep(index: int, picture: Image.Image, infotext: str, told: str) -> None:
+            data = images.encode(picture, infotext, texts={"postprocessing": told} if told else {})
+            self.desk.keep(lease, str(index), "image/png", data, {"postprocessing": told})
+
+        self._glimpse(lease, 0, len(wanted.images), 1)
+        self.at_work.set()
+        self.let_go.wait()
+        loop = Loop(strict=True)
+        for batch in enlarging(wanted, Resampling, lambda event: None, keep).batches:
+            for run in batch:
+                loop.add(run)
+        while len(loop):
+            loop.step()
+        self.desk.finish(lease)
 
     def _glimpse(self, lease: Lease, index: int, count: int, steps: int) -> None:
         buffer = io.BytesIO()

@@ -25,6 +25,7 @@ from inkwash.cli.sweeps import sweep, words
 from inkwash.cli.terminal import say, show_error
 from inkwash.cli.tokens import tokens
 from inkwash.cli.txt2img import txt2img
+from inkwash.cli.upscale import upscale
 from inkwash.core.errors import Cancelled, InkwashError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(no_args_is_help=True)(txt2img)
-for drawing in (img2img, inpaint, outpaint, refine, sweep, words):
+for drawing in (img2img, inpaint, outpaint, refine, upscale, sweep, words):
     app.command(no_args_is_help=True)(drawing)
 app.add_typer(layers)
 app.add_typer(picture)

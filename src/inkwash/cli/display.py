@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.text import Text
 
 from inkwash.cli.terminal import harmless
-from inkwash.core.progress import Decoding, Event, Loading, Started, Step
+from inkwash.core.progress import Decoding, Enlarging, Event, Loading, Started, Step
 
 QUIET_SECONDS = 10.0  # between two lines where there is no terminal
 
@@ -64,6 +64,16 @@ class Display:
             self._step(event)
         elif isinstance(event, Decoding):
             self.progress.update(self.task, description=f"{_picture(event.image, event.images)}decoding")
+        elif isinstance(event, Enlarging):
+            self._enlarging(event)
+
+    def _enlarging(self, event: Enlarging) -> None:
+        """In hundredths of a pass, as tiles differ in size."""
+        picture = _picture(event.image, event.images)
+        self.progress.update(
+            self.task, description=f"{picture}enlarging", total=100, completed=round(100 * event.share)
+        )
+        self._line(f"{picture}enlarging, {event.share:.0%}")
 
     def _step(self, event: Step) -> None:
         picture, step = _picture(event.image, event.images), f"step {event.step}/{event.steps}"

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from inkwash.cli.display import Display
 from inkwash.cli.saving import Saved, Saver
@@ -21,6 +21,11 @@ from inkwash.core.errors import Cancelled
 from inkwash.core.progress import Drawn, Event, Progress, Started, Step
 from inkwash.core.request import GenerateRequest, Result
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from inkwash.core.extras import Extras
+
 
 class Drawer(Protocol):
     """The part of ``inkwash.Engine`` that is used here."""
@@ -28,6 +33,8 @@ class Drawer(Protocol):
     def generate(self, request: GenerateRequest, progress: Progress | None = None) -> Result: ...
 
     def generate_all(self, requests: Sequence[GenerateRequest], progress: Progress | None = None) -> list[Result]: ...
+
+    def enlarge(self, extras: Extras, progress: Progress | None = None) -> tuple[Image, str]: ...
 
 
 class OpenEngine(Protocol):

@@ -178,7 +178,7 @@ def refine(
     context: typer.Context,
     picture: Annotated[Path, Argument(help="A picture that says how it was drawn, or a folder of them.")],
     scale: Annotated[float, flag(SOURCE, "Times the picture's size.")] = 2.0,
-    upscaler: Annotated[str, flag(SOURCE, f"{', '.join(UPSCALERS)}.")] = "Lanczos",
+    upscaler: Annotated[str, flag(SOURCE, f"{', '.join(UPSCALERS)}, or a file.")] = "Lanczos",
     strength: Annotated[float, flag(SOURCE, "0: only enlarge.", "--strength", "-d")] = 0.5,
     second_steps: Annotated[int, flag(SOURCE, "0: as many as the picture had.")] = 0,
     keep_source: Keep = True,

@@ -15,6 +15,7 @@ from inkwash.cli.terminal import harmless, say
 
 if TYPE_CHECKING:
     from inkwash.checkpoint.catalog import Entry
+    from inkwash.checkpoint.places import Kind
 
 models = typer.Typer(
     help="List, describe, fetch, convert, prune and merge models.",
@@ -41,15 +42,19 @@ def bare(context: typer.Context, models_dir: ModelsDir = None, as_json: AsJson =
 
 @models.command("list")
 def list_models(models_dir: ModelsDir = None, as_json: AsJson = False) -> None:
-    """List the models that can be drawn with."""
+    """List the models that can be drawn with, their VAEs, and upscalers."""
     from inkwash.cli.models_info import catalog_of
 
     root, catalog = catalog_of(models_dir)
     found, vaes = catalog.entries("model"), catalog.entries("vae")
+    kinds: tuple[Kind, ...] = ("upscaler", "face restorer")
+    others = {kind: catalog.entries(kind) for kind in kinds}
     if as_json:
         answer = {
             "models": [{"name": entry.name, "title": entry.title, "path": str(entry.path)} for entry in found],
             "vaes": [{"name": entry.name, "path": str(entry.path)} for entry in vaes],
+            "upscalers": [{"name": entry.name, "path": str(entry.path)} for entry in others["upscaler"]],
+            "face_restorers": [{"name": entry.name, "path": str(entry.path)} for entry in others["face restorer"]],
             "models_dir": str(root),
         }
         print(json.dumps(answer, indent=2, ensure_ascii=False))
@@ -58,6 +63,9 @@ def list_models(models_dir: ModelsDir = None, as_json: AsJson = False) -> None:
         print(f"{harmless(entry.name):32} {harmless(entry.title):48} {_size(entry)}")
     for entry in vaes:
         print(f"{harmless(entry.name):32} VAE {harmless(entry.relative):44} {_size(entry)}")
+    for kind, entries in others.items():
+        for entry in entries:
+            print(f"{harmless(entry.name):32} {f'{kind} {harmless(entry.relative)}':48} {_size(entry)}")
     say(f"Looked in {', '.join(map(str, catalog.roots))} and the model in the box.")
     say(
         f"New .safetensors checkpoints go into {root / 'models' / 'Stable-diffusion'}; other folders: --models-dir PATH"

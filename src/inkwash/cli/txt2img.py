@@ -102,7 +102,7 @@ def txt2img(
     hires_scale: Annotated[float | None, flag(HIRES, "Times the first size; 2 unless a size is given.")] = None,
     hires_width: Annotated[int, flag(HIRES, help_of("hires.width"))] = SECOND.width,
     hires_height: Annotated[int, flag(HIRES, "Likewise, height.")] = SECOND.height,
-    hires_upscaler: Annotated[str, flag(HIRES, f"{', '.join(UPSCALERS)}.")] = SECOND.upscaler,
+    hires_upscaler: Annotated[str, flag(HIRES, f"{', '.join(UPSCALERS)}, or a file.")] = SECOND.upscaler,
     hires_strength: Annotated[float, flag(HIRES, help_of("hires.denoising_strength"))] = SECOND.denoising_strength,
     hires_steps: Annotated[int, flag(HIRES, help_of("hires.steps"))] = SECOND.steps,
     hires_sampler: Annotated[str | None, flag(HIRES, "Default: the first pass's.")] = SECOND.sampler,

@@ -6,7 +6,7 @@ import contextlib
 import io
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,8 +38,17 @@ class Metadata:
     texts: dict[str, str] = field(default_factory=dict)  # other text chunks of a PNG
 
 
-def encode(image: Image.Image, infotext: str = "", format: str = "png", quality: int = QUALITY) -> bytes:
-    """The file's bytes.  quality: 1..100, for JPEG and WebP; WebP at 100 is lossless.  Raises InkwashError."""
+def encode(
+    image: Image.Image,
+    infotext: str = "",
+    format: str = "png",
+    quality: int = QUALITY,
+    texts: Mapping[str, str] | None = None,
+) -> bytes:
+    """The file's bytes.  quality: 1..100, for JPEG and WebP; WebP at 100 is lossless.  texts: further ones of a PNG.
+
+    Raises InkwashError.
+    """
     if format not in FORMATS:
         raise InvalidRequest(f"There is no picture format {format!r}.", f"Choose one of: {', '.join(FORMATS)}.")
     if not 1 <= quality <= 100:
@@ -49,6 +58,8 @@ def encode(image: Image.Image, infotext: str = "", format: str = "png", quality:
         chunks = PngImagePlugin.PngInfo()
         if infotext:
             chunks.add_text("parameters", infotext)  # tEXt where Latin-1 suffices, iTXt (UTF-8) where not
+        for key, text in (texts or {}).items():
+            chunks.add_text(key, text)
         image.save(buffer, "PNG", pnginfo=chunks)
     elif format == "jpeg":
         image.convert("RGB").save(buffer, "JPEG", quality=quality, subsampling=0, exif=_exif(infotext))

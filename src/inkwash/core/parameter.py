@@ -9,7 +9,7 @@ from inkwash.core.limits import HIRES_RANGES, MULTIPLE, RANGES, SOFT_RANGES, Lim
 from inkwash.core.request import GenerateRequest, HiresPass, SoftInpainting
 
 Kind = Literal["text", "integer", "number", "boolean", "choice", "list", "image"]
-Source = Literal["models", "vaes", "samplers", "schedules", "styles"]
+Source = Literal["models", "vaes", "upscalers", "samplers", "schedules", "styles"]
 Group = Literal["prompt", "picture", "model", "seed", "sampling", "guidance", "hires", "edit"]
 
 NESTED: dict[str, HiresPass | SoftInpainting] = {"hires": HiresPass(), "soft_inpainting": SoftInpainting()}
@@ -31,7 +31,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Parameter:
-    """kind "choice": one of ``choices``, or of what the service lists under ``source``.  step: of a slider."""
+    """kind "choice": one of ``choices`` and of what the service lists under ``source``.  step: of a slider."""
 
     name: str
     kind: Kind

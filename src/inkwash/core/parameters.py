@@ -292,7 +292,7 @@ def _schema(parameter: Parameter, limits: Limits) -> dict[str, object]:
         schema["maximum"] = highest
     if parameter.kind == "list":
         schema["items"] = {"type": "string" if parameter.source else "number"}
-    if parameter.choices:
+    if parameter.choices and not parameter.source:
         schema["enum"] = [*parameter.choices, None]
     return schema
 

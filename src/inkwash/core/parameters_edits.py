@@ -33,7 +33,7 @@ HIRES: tuple[Parameter, ...] = (
         "hires.upscaler", "choice", "hires", Text("Upscaler", "放大方式"),
         Text("How it is enlarged; the Latent ones need a strength above 0.5.",
              "用什么方法放大；Latent 一类需要 0.5 以上的重绘强度。"),
-        basic=True, choices=UPSCALERS,
+        basic=True, choices=UPSCALERS, source="upscalers",
     ),
     Parameter(
         "hires.denoising_strength", "number", "hires", Text("Denoising strength", "重绘强度"),

@@ -53,6 +53,15 @@ class Decoding:
     images: int
 
 
+@dataclass(frozen=True)
+class Enlarging:
+    """A picture is being enlarged without being redrawn; ``share`` of the present pass is done."""
+
+    image: int
+    images: int
+    share: float  # 0..1
+
+
 @dataclass(frozen=True, eq=False)
 class Drawn:
     """A picture is finished, before its neighbours perhaps; what is saved now survives a cancel.
@@ -68,7 +77,7 @@ class Drawn:
     ended_at: int | None = None
 
 
-Event = Loading | Started | Step | Decoding | Drawn
+Event = Loading | Started | Step | Decoding | Enlarging | Drawn
 
 
 class Progress(Protocol):

@@ -21,10 +21,12 @@ from inkwash.checkpoint.upscalers import find_upscaler
 from inkwash.core import settings
 from inkwash.core.choices import LATENT_UPSCALERS, PICTURE_UPSCALERS, prediction_named
 from inkwash.core.errors import InkwashError
+from inkwash.core.extras import Extras
 from inkwash.core.limits import Limits
 from inkwash.core.masks import flattened
 from inkwash.core.progress import Decoding, Drawn, Event, Loading, Progress, Started, Step
 from inkwash.core.request import GenerateRequest, Result
+from inkwash.generation.extras import enlarging
 from inkwash.generation.job import Finish, Job, Origin, draw, infotext_of, memory_of, plan, started, warnings_of
 from inkwash.generation.latents import enlarged
 from inkwash.generation.session import SIDE_BY_SIDE, Session, View, Work
@@ -132,6 +134,23 @@ class Engine:
         """
         found = find_upscaler(self.catalog, name, PICTURE_UPSCALERS, near)
         return Resampling(found) if isinstance(found, str) else self._learned(found)
+
+    def enlarge(self, extras: Extras, progress: Progress | None = None) -> tuple[Image.Image, str]:
+        """The first picture of ``extras`` enlarged, and A1111's line about it.
+
+        Raises InkwashError for whatever a person can mend; Cancelled when ``progress`` raised it.
+        """
+        found: list[tuple[Image.Image, str]] = []
+
+        def keep(index: int, large: Image.Image, text: str, told: str) -> None:
+            found.append((large, told))
+
+        session = Session(self)
+        session.take(enlarging(extras, self.upscaler, progress or (lambda event: None), keep))
+        while not found:
+            for ended in session.step():
+                ended.result()
+        return found[0]
 
     def _learned(self, entry: Entry) -> Learned:
         upscaler = self._upscalers.get(entry.path)

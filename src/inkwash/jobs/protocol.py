@@ -15,7 +15,7 @@ from inkwash.core.errors import InkwashError
 from inkwash.core.naming import DEFAULT as PATTERN
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
-Kind = Literal["generate", "explain", "model"]
+Kind = Literal["generate", "explain", "model", "extras"]
 ATTEMPTS = 3
 """How often a job is begun before it is set aside with its error."""
 INTERRUPTIONS = 200

@@ -40,8 +40,10 @@ DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 """How requests and pictures' texts name the pictures they were made from."""
 
 ENDED = ("done", "failed", "cancelled")
-EXPLANATIONS = 200
-"""Ended jobs of kind "explain" that are remembered; each has some fifty files."""
+WITH_FILES = "'explain', 'extras'"
+"""Kinds whose results are no pictures of the gallery: their files go with the job."""
+FILES_OF = 200
+"""Ended jobs of these kinds that are remembered; an explanation has some fifty files, an enlarging large ones."""
 TIDY_EVERY = 100
 """Jobs handed in between two looks at what may be forgotten."""
 
@@ -269,13 +271,13 @@ class Store:
                     self._take_back(db, changed, row, why)
 
     def tidy(self) -> None:
-        """Forget ended jobs beyond ``history``, whose pictures stay; explanations, whose many files go, sooner; and
-        jobs whose pictures nobody keeps after ``retention``.  Remove sources that nothing needs any more.
+        """Forget ended jobs beyond ``history``, whose pictures stay; those whose files go with them, sooner; and jobs
+        whose pictures nobody keeps after ``retention``.  Remove sources that nothing needs any more.
         """
         with self.database.writing() as db:
             rows = [
                 row
-                for kinds, kept in (("'generate', 'explain', 'model'", self.history), ("'explain'", EXPLANATIONS))
+                for kinds, kept in ((f"'generate', 'model', {WITH_FILES}", self.history), (WITH_FILES, FILES_OF))
                 for row in db.execute(
                     f"SELECT seq, id FROM jobs WHERE state IN {ENDED} AND kind IN ({kinds})"
                     " ORDER BY seq DESC LIMIT -1 OFFSET ?",

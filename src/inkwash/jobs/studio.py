@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from PIL import Image
 
-from inkwash.core import images, wire
+from inkwash.core import extras, images, wire
 from inkwash.core.blobs import Blobs
 from inkwash.core.errors import DamagedFile
 from inkwash.generation import explain
+from inkwash.generation import extras as enlarge
 from inkwash.generation.engine import Engine
 from inkwash.generation.preview import Previews
 from inkwash.generation.run import Run
@@ -55,8 +56,9 @@ class Studio:
         return len(self.session) + len(self.makings)
 
     def fits(self, lease: Lease) -> bool:
+        """Extras need no model, and written models only their files, so they join whoever draws."""
         asked = lease.request
-        if lease.kind == "model":
+        if lease.kind in ("model", "extras"):
             return True
         return self.session.fits(asked.get("model"), asked.get("vae"), bool(asked.get("ema")))
 
@@ -64,6 +66,8 @@ class Studio:
         if lease.kind == "model":
             return self.makings.begin(lease, will.cancelled)
         teller = Teller(lease, self.bench, self.glimpse, will)
+        if lease.kind == "extras":
+            return self._taken(self._extras(lease, teller), teller)
         if lease.kind == "explain":
             work = self._explained(lease, teller)
         else:
@@ -73,6 +77,9 @@ class Studio:
             work = _unkept(self.session.work(request, teller), teller)
         model = self.session.model(work.request.model, work.request.vae, ema=work.request.ema)
         teller.preview, self._model = self.previews.of(model).preview, model.spec.name
+        return self._taken(work, teller)
+
+    def _taken(self, work: Work, teller: Teller) -> int:
         ticket = self.session.take(work)
         self._tellers[ticket] = teller
         return ticket
@@ -97,6 +104,16 @@ class Studio:
             return explain.drawing(self.session, request, cfgs, teller, keep)
         picture = _opened(Path(noise["picture"]))
         return explain.noising(self.session, request, picture, noise["ts"], noise["seed"], keep)
+
+    def _extras(self, lease: Lease, teller: Teller) -> Work:
+        """PNG, whatever pictures are drawn as: it alone has room for both texts."""
+
+        def keep(index: int, picture: Image.Image, infotext: str, told: str) -> None:
+            data = images.encode(picture, infotext, texts={"postprocessing": told} if told else {})
+            facts = {"width": picture.width, "height": picture.height, "infotext": infotext, "postprocessing": told}
+            self.bench.keep(lease, str(index), "image/png", data, facts)
+
+        return enlarge.enlarging(extras.from_json(lease.request, self.blobs.find), self.engine.upscaler, teller, keep)
 
     def _keeper(self, lease: Lease) -> explain.Keep:
         def keep(name: str, media: str, data: bytes) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from inkwash.core import images, infotext
 from inkwash.core.errors import Cancelled, Enough
-from inkwash.core.progress import Decoding, Drawn, Event, Loading, Started, Step
+from inkwash.core.progress import Decoding, Drawn, Enlarging, Event, Loading, Started, Step
 from inkwash.jobs.inbox import Will
 from inkwash.jobs.protocol import Bench, Glimpse, Lease
 
@@ -65,6 +65,9 @@ class Teller:
                 self._step(event)
             case Decoding():
                 self._tell(event.image, self._steps, 0.0, "decoding")
+            case Enlarging():
+                self._pictures, self._done[event.image] = event.images, event.share
+                self._tell(event.image, 0, 0.0, "drawing")
             case Drawn():
                 self._keep(event)
 

@@ -14,7 +14,7 @@ from inkwash.core import settings as configuration
 from inkwash.core.settings import Settings
 from inkwash.jobs.serving import ServiceProtocol
 from inkwash.server import errors, health, native, openai, openai_edits
-from inkwash.server.a1111 import draw, lists, options, progress
+from inkwash.server.a1111 import draw, extras, lists, options, progress
 from inkwash.server.accounts import Accounts, Attempts, secret_of
 from inkwash.server.answers import Json
 from inkwash.server.context import Context
@@ -27,7 +27,7 @@ from inkwash.server.sessions import Sessions
 from inkwash.server.turnstile import Turnstile
 
 DESCRIPTION = "Stable Diffusion as a service: Inkwash's own API, AUTOMATIC1111's and OpenAI's pictures."
-A1111 = (draw.router, progress.router, options.router, lists.router)
+A1111 = (draw.router, extras.router, progress.router, options.router, lists.router)
 ROUTERS: Iterable[APIRouter] = (health.router, *native.ROUTERS, *A1111, openai.router, openai_edits.router)
 
 

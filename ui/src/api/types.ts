@@ -10,7 +10,7 @@ export type Parameter = {
   maximum: number | null;
   step: number | null;
   choices: (string | number)[] | null;
-  source: 'models' | 'vaes' | 'samplers' | 'schedules' | 'styles' | null;
+  source: 'models' | 'vaes' | 'upscalers' | 'samplers' | 'schedules' | 'styles' | null;
   group: string;
   level: 'basic' | 'advanced';
   label: Words;
@@ -116,7 +116,7 @@ export type Model = {
   note: Words | string | null;
 };
 export type Suggestion = { name: string; what: Words; url: string };
-export type Models = { models: Model[]; vaes: { name: string; title: string }[]; suggestions: Suggestion[]; folder?: string | null };
+export type Models = { models: Model[]; vaes: { name: string; title: string }[]; upscalers?: string[]; suggestions: Suggestion[]; folder?: string | null };
 
 export type Style = { name: string; prompt: string; negative_prompt: string };
 

@@ -46,6 +46,8 @@ class Catalog {
         return this.models.models.filter((model) => model.usable).map((model) => model.title);
       case 'vaes':
         return this.models.vaes.map((vae) => vae.name);
+      case 'upscalers':
+        return [...(parameter.choices ?? []), ...(this.models.upscalers ?? [])];
       case 'samplers':
         return this.schema.samplers;
       case 'schedules':

@@ -16,8 +16,6 @@ from inkwash.server.a1111.answers import answer
 from inkwash.server.a1111.calls import Call
 from inkwash.server.a1111.schema import (
     Detect,
-    ExtraBatch,
-    ExtraSingle,
     Img2Img,
     Interrogate,
     PngInfo,
@@ -67,16 +65,6 @@ def png_info(body: PngInfo, context: Here) -> dict[str, Any]:
     found = uploads.metadata(data)
     parsed = _parsed(found.infotext)
     return {"info": found.infotext, "items": {"parameters": found.infotext, **found.texts}, "parameters": parsed}
-
-
-@router.post(f"{API}/extra-single-image")
-def extra_single(body: ExtraSingle) -> None:
-    raise translate.not_yet("extra-single-image")
-
-
-@router.post(f"{API}/extra-batch-images")
-def extra_batch(body: ExtraBatch) -> None:
-    raise translate.not_yet("extra-batch-images")
 
 
 @router.post(f"{API}/interrogate")

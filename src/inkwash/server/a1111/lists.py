@@ -76,10 +76,27 @@ def prompt_styles(context: Here) -> list[dict[str, str]]:
 
 
 @router.get(f"{API}/upscalers")
-def upscalers() -> list[dict[str, Any]]:
-    """Those that enlarge pictures; "None" is A1111's word for leaving it to Lanczos."""
+def upscalers(context: Here) -> list[dict[str, Any]]:
+    """Those that enlarge pictures; "None" is A1111's word for leaving it to Lanczos.
+
+    scale: A1111's default, for what a network really does is known only once it is read; any size can be asked for.
+    """
+    learned = [entry.name for entry in context.catalog.entries("upscaler")]
     empty = {"model_name": None, "model_path": None, "model_url": None, "scale": 4}
-    return [{"name": name} | empty for name in ("None", *PICTURE_UPSCALERS)]
+    return [{"name": name} | empty for name in ("None", *PICTURE_UPSCALERS, *learned)]
+
+
+@router.get(f"{API}/realesrgan-models")
+def realesrgan_models(context: Here) -> list[dict[str, Any]]:
+    """Of the upscalers those whose files bear that name.  path: below their folder."""
+    found = [entry for entry in context.catalog.entries("upscaler") if "realesr" in entry.name.casefold()]
+    return [{"name": entry.name, "path": entry.relative, "scale": 4} for entry in found]
+
+
+@router.get(f"{API}/face-restorers")
+def face_restorers(context: Here) -> list[dict[str, Any]]:
+    """Files of face restorers.  They are not used yet: what finds faces in a picture is missing."""
+    return [{"name": entry.name, "cmd_dir": None} for entry in context.catalog.entries("face restorer")]
 
 
 @router.get(f"{API}/latent-upscale-modes")
@@ -93,8 +110,6 @@ def embeddings() -> dict[str, Any]:
 
 
 @router.get(f"{API}/hypernetworks")
-@router.get(f"{API}/face-restorers")
-@router.get(f"{API}/realesrgan-models")
 @router.get(f"{API}/extensions")
 @router.get(f"{API}/loras")
 def none_yet() -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from inkwash.server.context import Caller, Context, Here, Who
 from inkwash.server.waiting import ENDED
 
 router = APIRouter(tags=["A1111"])
+SHOWN = ("generate", "extras")  # kinds of jobs that A1111 has too
 BEGUN = 0.01  # what A1111 answers for a job that has not drawn a step yet; idle is exactly 0
 
 
@@ -111,7 +112,7 @@ def _own(context: Context, caller: Caller, states: Sequence[Any]) -> Sequence[Jo
 
 def _current(context: Context, caller: Caller) -> Job | None:
     """The caller's job that has run longest, else the one that comes next."""
-    found = [job for job in _own(context, caller, ("running", "queued")) if job.kind == "generate"]
+    found = [job for job in _own(context, caller, ("running", "queued")) if job.kind in SHOWN]
     return min(found, key=lambda job: (job.state != "running", job.started or job.created, job.created), default=None)
 
 
@@ -151,6 +152,8 @@ def _state(job: Job | None, glimpse: Glimpse | None, call: Call | None) -> dict[
 
 def _batches(job: Job, glimpse: Glimpse | None) -> tuple[int, int]:
     """How many batches the job has, and which is being drawn."""
+    if job.kind == "extras":
+        return len(job.request["images"]), glimpse.picture if glimpse else 0
     request = from_json(job.request)
     return request.batch_count, glimpse.picture // request.batch_size if glimpse else 0
 

@@ -1,4 +1,4 @@
-"""Models and VAEs: list, look at, load."""
+"""Models, VAEs and learned upscalers: list, look at, load."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ def models(context: Here) -> dict[str, Any]:
     return {
         "models": [_told(one, current) for one in described(context)],
         "vaes": [{"name": entry.name, "title": entry.title} for entry in context.catalog.entries("vae")],
+        "upscalers": [entry.name for entry in context.catalog.entries("upscaler")],
         "suggestions": [_suggestion(one) for one in WELL_KNOWN],
     }
 
