@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from inkwash.runtime.packing import PackedConv2d
 
 GROUPS = 32
 
@@ -43,6 +47,20 @@ class Upsample(nn.Module):
         """x: (B, C, H, W).  size: (H', W') of the skip it must meet when that is not exactly the double."""
         height, width = size or (2 * x.shape[2], 2 * x.shape[3])
         return self.conv(F.interpolate(x, size=(height, width), mode="nearest"))
+
+
+class Wrapped(nn.Module):
+    """A convolution whose input continues at the opposite edge."""
+
+    def __init__(self, conv: nn.Conv2d | PackedConv2d) -> None:
+        super().__init__()
+        high, wide = int(conv.padding[0]), int(conv.padding[1])
+        self.margin = (wide, wide, high, high)
+        self.conv = copy.copy(conv)
+        self.conv.padding = (0, 0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.pad(x, self.margin, mode="circular"))
 
 
 def tokens_of(x: Tensor) -> Tensor:
