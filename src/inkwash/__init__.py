@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from inkwash import checkpoint, core, diffusion, prompt
     from inkwash.core.errors import InkwashError
-    from inkwash.core.request import GenerateRequest, HiresPass, Result, SoftInpainting
+    from inkwash.core.request import GenerateRequest, HiresPass, Result, SoftInpainting, VaeTiles
     from inkwash.core.sources import inspect
     from inkwash.generation.engine import Engine
 
@@ -28,6 +28,7 @@ _WHERE = {
     "InkwashError": "inkwash.core.errors",
     "Result": "inkwash.core.request",
     "SoftInpainting": "inkwash.core.request",
+    "VaeTiles": "inkwash.core.request",
     "inspect": "inkwash.core.sources",
 }
 _FOLDERS = ("checkpoint", "core", "diffusion", "prompt")
@@ -39,6 +40,7 @@ __all__ = [
     "InkwashError",
     "Result",
     "SoftInpainting",
+    "VaeTiles",
     "checkpoint",
     "core",
     "diffusion",

@@ -11,7 +11,7 @@ from inkwash.cli import main
 from inkwash.core import images, infotext
 from inkwash.core.errors import OutOfMemory
 from inkwash.core.progress import Decoding, Event, Step
-from inkwash.core.request import GenerateRequest
+from inkwash.core.request import GenerateRequest, VaeTiles
 
 Capture = pytest.CaptureFixture[str]
 
@@ -45,6 +45,7 @@ def test_json_is_one_object_and_nothing_else(engine: FakeEngine, folders: Path, 
 
 def test_every_flag_reaches_the_request(engine: FakeEngine, folders: Path) -> None:
     flags = """--negative dog --seed 7 --steps 3 --sampler euler --schedule karras --cfg 5.5 --width 64 --height 128
+    --vae-tile 64 --vae-exact
     --batch-size 2 --batch-count 3 --model m --vae v --clip-skip 2 --strict --subseed 8 --subseed-strength 0.5
     --seed-resize-from-w 64 --seed-resize-from-h 72 --noise-source nv --ensd 31337 --sigma-min 0.1 --sigma-max 10
     --rho 5 --keep-penultimate-sigma --eta 0.3 --s-churn 1 --s-tmin 0.2 --s-tmax 9 --s-noise 1.1 --cfg-rescale 0.7
@@ -60,7 +61,7 @@ def test_every_flag_reaches_the_request(engine: FakeEngine, folders: Path) -> No
         schedule="Karras", sigmas=(10.0, 5.0, 0.0), sigma_min=0.1, sigma_max=10.0, rho=5.0,
         discard_penultimate_sigma=False, eta=0.3, s_churn=1.0, s_tmin=0.2, s_tmax=9.0, s_noise=1.1, cfg_scale=5.5,
         cfg_rescale=0.7, guidance_start=0.1, guidance_end=0.9, ngms=2.0, ngms_all_steps=True, skip_early_cfg=0.2,
-        tiling=True, strict=True,
+        tiling=True, strict=True, vae_tiles=VaeTiles(encoder_tile=512, decoder_tile=64, fast=False),
     )  # fmt: skip
 
 

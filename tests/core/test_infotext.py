@@ -19,7 +19,7 @@ from inkwash.core.choices import (
 )
 from inkwash.core.errors import InvalidRequest
 from inkwash.core.fingerprints import KEYS, fingerprint
-from inkwash.core.request import GenerateRequest, HiresPass, SoftInpainting
+from inkwash.core.request import GenerateRequest, HiresPass, SoftInpainting, VaeTiles
 
 # As A1111 1.10 writes it.
 A1111 = """photo of a (cat:1.2), best quality
@@ -149,6 +149,7 @@ def requests(draw: st.DrawFn) -> GenerateRequest:
         skip_early_cfg=draw(unit),
         tiling=draw(st.booleans()),
         strict=draw(st.none() | st.booleans()),
+        vae_tiles=draw(st.none() | st.builds(VaeTiles, fast=st.booleans())),
     )
 
 

@@ -13,10 +13,10 @@ from PIL import Image
 
 from inkwash.core import limits, parameters, wire
 from inkwash.core.errors import InvalidRequest
-from inkwash.core.limits import HIRES_RANGES, RANGES, SOFT_RANGES, Limits
+from inkwash.core.limits import HIRES_RANGES, RANGES, SOFT_RANGES, TILES_RANGES, Limits
 from inkwash.core.parameter import NESTED, SWITCH
 from inkwash.core.parameters import GROUPS, PARAMETERS
-from inkwash.core.request import GenerateRequest, HiresPass, SoftInpainting
+from inkwash.core.request import GenerateRequest, HiresPass, SoftInpainting, VaeTiles
 
 
 def test_every_field_is_in_the_table_once() -> None:
@@ -24,7 +24,7 @@ def test_every_field_is_in_the_table_once() -> None:
     for outer, default in NESTED.items():
         names += [f"{outer}.{SWITCH}", *(f"{outer}.{field.name}" for field in fields(default))]
     assert sorted(one.name for one in PARAMETERS) == sorted(names)
-    assert {type(default).__name__ for default in NESTED.values()} == {"HiresPass", "SoftInpainting"}
+    assert {type(default).__name__ for default in NESTED.values()} == {"HiresPass", "SoftInpainting", "VaeTiles"}
 
 
 def test_every_range_of_the_limits_is_told() -> None:
@@ -34,6 +34,7 @@ def test_every_range_of_the_limits_is_told() -> None:
     assert {name: told[f"soft_inpainting.{name}"] for name, _, _ in SOFT_RANGES} == {
         one[0]: one[1:] for one in SOFT_RANGES
     }
+    assert {name: told[f"vae_tiles.{name}"] for name, _, _ in TILES_RANGES} == {one[0]: one[1:] for one in TILES_RANGES}
     assert told["steps"] == (1, 77)
     assert told["hires.steps"] == (0, 77)
     assert told["hires.width"] == (0, 800)
@@ -75,6 +76,7 @@ REQUESTS = st.builds(
     emphasis=st.sampled_from(["Original", "None"]),
     hires=st.none() | st.builds(HiresPass, scale=NUMBERS, steps=st.integers(), sampler=st.none() | st.text()),
     soft_inpainting=st.none() | st.builds(SoftInpainting, mask_influence=NUMBERS),
+    vae_tiles=st.none() | st.builds(VaeTiles, decoder_tile=st.integers(), fast=st.none() | st.booleans()),
 )
 
 

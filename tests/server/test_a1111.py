@@ -74,6 +74,7 @@ def test_a_grid_stands_first_only_where_pictures_are_saved(client: TestClient) -
         ({"scheduler": "nonsense"}, 400, "Scheduler not found"),
         ({"script_name": "xyz"}, 422, "Script not found"),
         ({"alwayson_scripts": {"foo": {"args": []}}}, 422, "not found"),
+        ({"alwayson_scripts": {"tiled vae": {"args": [True, "big"]}}}, 422, "encoder_tile_size"),
         ({"enable_hr": True, "hr_upscaler": "R-ESRGAN 9x"}, 422, "upscaler"),
         ({"enable_hr": True, "hr_scale": 99}, 422, "hires.scale"),
         ({"enable_hr": True, "hr_checkpoint_name": "../../etc/passwd"}, 404, "passwd"),
@@ -98,6 +99,21 @@ def test_null_is_the_default_and_empty_controlnet_units_are_nothing(client: Test
     units = [{"enabled": False}, {"model": None}]
     nulls = dict.fromkeys(("styles", "sampler_name", "eta", "restore_faces", "steps", "override_settings"))
     draw(client, scheduler="automatic", alwayson_scripts={"ControlNet": {"args": units}}, **nulls)
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        ([True, 960, 64, True, True, True, False], {"enabled": True, "encoder_tile": 960, "decoder_tile": 64}),
+        ([True, 960, 96.0, True, False, False], {"enabled": True, "encoder_tile": 960, "fast": False}),
+        ([{"enabled": True, "decoder_tile_size": 4}], {"enabled": True, "decoder_tile": 8}),
+        ([False, 960, 64], None),
+        ([], None),
+    ],
+)  # fmt: skip
+def test_tiled_vae_is_taken(client: TestClient, service: PaintingService, args: list[object], expected: object) -> None:
+    draw(client, alwayson_scripts={"Tiled VAE": {"args": args}})
+    assert service.desk.list(limit=1)[0].request.get("vae_tiles") == expected
 
 
 def test_options_and_overrides_act(client: TestClient, service: PaintingService) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from inkwash.core.choices import EMPHASIS, NOISE_SOURCES, choose
 from inkwash.core.errors import InvalidRequest
-from inkwash.core.request import GenerateRequest, HiresPass
+from inkwash.core.request import GenerateRequest, HiresPass, VaeTiles
 
 # Flags that are not called as the field they set.
 RENAMED = {"negative": "negative_prompt", "cfg": "cfg_scale"}
@@ -53,6 +53,7 @@ def request_of(flags: Mapping[str, Any], **more: Any) -> GenerateRequest:
         "noise_source": choose("noise source", flags["noise_source"], NOISE_SOURCES),
         "sigmas": None if sigmas is None else numbers(sigmas),
         "hires": hires_of(flags),
+        "vae_tiles": vae_tiles_of(flags),
     }
     return GenerateRequest(**(values | more))
 
@@ -64,6 +65,14 @@ def hires_of(flags: Mapping[str, Any]) -> HiresPass | None:
         return None
     given["scale"] = given["scale"] or HiresPass().scale
     return HiresPass(**{HIRES.get(name, name): value for name, value in given.items()})
+
+
+def vae_tiles_of(flags: Mapping[str, Any]) -> VaeTiles | None:
+    """One flag says the size for both directions: a latent pixel is 8 pixels of the picture."""
+    tile, fast = flags["vae_tile"], flags["vae_fast"]
+    if tile is None:
+        return None if fast is None else VaeTiles(fast=fast)
+    return VaeTiles(encoder_tile=8 * tile, decoder_tile=tile, fast=fast)
 
 
 def numbers(text: str) -> tuple[float, ...]:

@@ -64,6 +64,8 @@ def txt2img(
         bool | None,
         flag(MODEL, help_of("strict"), "--strict/--fast"),
     ] = DEFAULT.strict,
+    vae_tile: Annotated[int | None, flag(MODEL, "VAE tiles of so many latent pixels a side.")] = None,
+    vae_fast: Annotated[bool | None, flag(MODEL, help_of("vae_tiles.fast"), "--vae-fast/--vae-exact")] = None,
     seed: Annotated[int, flag(NOISE, help_of("seed"), "--seed", "-s")] = DEFAULT.seed,
     subseed: Annotated[int, flag(NOISE, help_of("subseed"))] = DEFAULT.subseed,
     subseed_strength: Annotated[float, flag(NOISE, help_of("subseed_strength"))] = DEFAULT.subseed_strength,

@@ -10,7 +10,7 @@ from typing import Any
 from inkwash.core import infotext_edits
 from inkwash.core.choices import split_sampler
 from inkwash.core.errors import InvalidRequest
-from inkwash.core.request import GenerateRequest
+from inkwash.core.request import GenerateRequest, VaeTiles
 
 Pairs = list[tuple[str, str]]
 
@@ -76,6 +76,7 @@ def pairs(
         *infotext_edits.hashes(request),
         ("RNG", request.noise_source if request.noise_source != "GPU" else None),
         ("Tiling", request.tiling or None),
+        ("VAE tiles", _told_tiles(request.vae_tiles)),
         *infotext_edits.extras(request),
     ]
     for key, name in OPTIONAL:
@@ -122,6 +123,15 @@ def _number(text: str) -> float:
     if math.isnan(value):
         raise ValueError(text)
     return value
+
+
+def _told_tiles(tiles: VaeTiles | None) -> str | None:
+    """Only what changes the picture."""
+    return None if tiles is None or tiles.fast is None else "fast" if tiles.fast else "exact"
+
+
+def _tiles(text: str) -> VaeTiles:
+    return VaeTiles(fast={"fast": True, "exact": False}[text.strip().lower()])
 
 
 def _numbers(text: str) -> tuple[float, ...]:
@@ -172,6 +182,7 @@ READ: tuple[tuple[str, str, Callable[[str], object]], ...] = (
     ("Sigmas", "sigmas", _numbers),
     ("Styles", "styles", _names),
     ("Strict", "strict", _boolean),
+    ("VAE tiles", "vae_tiles", _tiles),
     ("Resize mode", "resize_mode", str),
     ("Exact steps", "exact_steps", _boolean),
     ("Noise multiplier", "initial_noise_multiplier", _number),

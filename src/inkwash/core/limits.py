@@ -73,6 +73,7 @@ SOFT_RANGES: tuple[tuple[str, float, float], ...] = (
     ("difference_threshold", 0, 8),
     ("difference_contrast", 0, 8),
 )
+TILES_RANGES: tuple[tuple[str, float, float], ...] = (("encoder_tile", 64, 8192), ("decoder_tile", 8, 1024))
 UNBOUNDED = ("s_tmax",)  # may be infinite
 
 
@@ -96,6 +97,9 @@ def check(request: GenerateRequest, limits: Limits | None = None) -> GenerateReq
         _check_enlarged(request, request.hires, limits)
     if request.soft_inpainting is not None:
         _check_soft(request.soft_inpainting)
+    if request.vae_tiles is not None:
+        for field, lowest, highest in TILES_RANGES:
+            _check_range(f"vae_tiles.{field}", getattr(request.vae_tiles, field), lowest, highest)
     sampler, schedule = split_sampler(request.sampler, request.schedule)
     return replace(
         request,

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from inkwash.core.limits import HIRES_RANGES, MULTIPLE, RANGES, SOFT_RANGES, Limits
-from inkwash.core.request import GenerateRequest, HiresPass, SoftInpainting
+from inkwash.core.limits import HIRES_RANGES, MULTIPLE, RANGES, SOFT_RANGES, TILES_RANGES, Limits
+from inkwash.core.request import GenerateRequest, HiresPass, SoftInpainting, VaeTiles
 
 Kind = Literal["text", "integer", "number", "boolean", "choice", "list", "image"]
 Source = Literal["models", "vaes", "upscalers", "samplers", "schedules", "styles"]
 Group = Literal["prompt", "picture", "model", "seed", "sampling", "guidance", "hires", "edit"]
 
-NESTED: dict[str, HiresPass | SoftInpainting] = {"hires": HiresPass(), "soft_inpainting": SoftInpainting()}
+Nested = HiresPass | SoftInpainting | VaeTiles
+NESTED: dict[str, Nested] = {"hires": HiresPass(), "soft_inpainting": SoftInpainting(), "vae_tiles": VaeTiles()}
 """Fields that are objects of their own, or None, with the defaults of theirs."""
 
 SWITCH = "enabled"
@@ -61,6 +62,7 @@ def _ranges(limits: Limits) -> dict[str, tuple[float | None, float | None]]:
         **{name: (lowest, highest) for name, lowest, highest in RANGES},
         **{f"hires.{name}": (lowest, highest) for name, lowest, highest in HIRES_RANGES},
         **{f"soft_inpainting.{name}": (lowest, highest) for name, lowest, highest in SOFT_RANGES},
+        **{f"vae_tiles.{name}": (lowest, highest) for name, lowest, highest in TILES_RANGES},
         "width": (MULTIPLE, limits.side),
         "height": (MULTIPLE, limits.side),
         "steps": (1, limits.steps),

@@ -107,6 +107,28 @@ _DRAWING: tuple[Parameter, ...] = (
              "无论怎样分组，结果逐位相同；关闭则更快。默认 CPU 严格，GPU 快速。"),
     ),
     Parameter(
+        "vae_tiles.enabled", "boolean", "model", Text("VAE tiles", "VAE 分块"),
+        Text("Decode and encode in tiles whatever the size; by default only where memory wants it.",
+             "无论尺寸都分块编解码；默认只在内存不够时才分块。"),
+    ),
+    Parameter(
+        "vae_tiles.decoder_tile", "integer", "model", Text("Decoder tile", "解码块大小"),
+        Text("Latent pixels a side (8 picture pixels each); smaller takes less memory, the picture is the same.",
+             "每边的潜空间像素数（每个等于 8 个图片像素）；越小越省内存，画面不变。"),
+        step=8,
+    ),
+    Parameter(
+        "vae_tiles.encoder_tile", "integer", "model", Text("Encoder tile", "编码块大小"),
+        Text("Picture pixels a side; smaller takes less memory, the picture is the same.",
+             "每边的图片像素数；越小越省内存，画面不变。"),
+        step=64,
+    ),
+    Parameter(
+        "vae_tiles.fast", "boolean", "model", Text("Fast VAE tiles", "快速 VAE 分块"),
+        Text("Norms from samples of the picture: less memory, near but not equal; by default above 2048x2048.",
+             "归一化统计量取自画面的样本：更省内存，结果相近而不完全相同；默认超过 2048x2048 时才用。"),
+    ),
+    Parameter(
         "seed", "integer", "seed", Text("Seed", "种子"),
         Text("The same seed draws the same picture; -1: a random one.", "相同的种子画出相同的图；-1 为随机。"),
         basic=True, step=1,

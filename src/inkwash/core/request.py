@@ -55,6 +55,18 @@ class SoftInpainting:
 
 
 @dataclass(frozen=True, kw_only=True)
+class VaeTiles:
+    """How the autoencoder is run in tiles.  Their size decides memory and time, not what comes out.
+
+    A tile is an area: exact ones are bands of the picture's full width with as many pixels.
+    """
+
+    encoder_tile: int = 1024  # pixels a side
+    decoder_tile: int = 96  # latent pixels a side
+    fast: bool | None = None  # norms' statistics from samples of the picture: near, not equal; None: above 2048x2048
+
+
+@dataclass(frozen=True, kw_only=True)
 class GenerateRequest:
     """One request for pictures: everything that decides their pixels, and nothing else.
 
@@ -135,6 +147,7 @@ class GenerateRequest:
 
     tiling: bool = False  # edges wrap around, for textures
     strict: bool | None = None  # bit-identical however pictures are grouped; None: True on CPUs, False on GPUs
+    vae_tiles: VaeTiles | None = None  # None: tiles where memory wants them, fast ones above 2048x2048
 
 
 @dataclass(frozen=True, kw_only=True)

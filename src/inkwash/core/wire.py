@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from inkwash.core.choices import nearest
 from inkwash.core.errors import InvalidRequest
-from inkwash.core.parameter import NESTED, SWITCH, Kind
+from inkwash.core.parameter import NESTED, SWITCH, Kind, Nested
 from inkwash.core.parameters import BY_NAME
-from inkwash.core.request import GenerateRequest, HiresPass, SoftInpainting
+from inkwash.core.request import GenerateRequest
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -62,7 +62,7 @@ def _plain(name: str, value: Any, keep: Keep | None) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _differing(value: HiresPass | SoftInpainting, default: object) -> dict[str, Any]:
+def _differing(value: Nested, default: object) -> dict[str, Any]:
     given = {field.name: getattr(value, field.name) for field in fields(value)}
     return {name: part for name, part in given.items() if part != getattr(default, name)}
 
@@ -104,7 +104,7 @@ def _found(name: str, digest: str, find: Find) -> Image:
         raise InvalidRequest(error.message, error.remedy, name) from None
 
 
-def _nested(name: str, value: object) -> HiresPass | SoftInpainting | None:
+def _nested(name: str, value: object) -> Nested | None:
     """An object that is there is switched on, unless it says otherwise."""
     if not isinstance(value, Mapping):
         raise InvalidRequest(f"{name} is {_shown(value)}; it must be an object.", "Put its fields in { }.", name)

@@ -301,10 +301,12 @@ class Engine:
 
 
 def _seen(request: GenerateRequest, view: View | None) -> View:
-    """What a request's models are drawn with: tiling if it asks for it, then the view."""
+    """What a request's models are drawn with: tiling and VAE tiles if it asks for them, then the view."""
 
     def seen(model: StableDiffusion) -> StableDiffusion:
         wrapped = tiling(model) if request.tiling else model
+        if request.vae_tiles:
+            wrapped = dataclasses.replace(wrapped, tiles=request.vae_tiles)
         return view(wrapped) if view else wrapped
 
     return seen

@@ -20,6 +20,7 @@ from torch import Tensor
 from inkwash.generation.conditioning import to_common_length
 from inkwash.generation.run import Decode, Denoise, Encode, Encoded, EncodeText, Enlarge, Question, Run
 from inkwash.generation.text import encode_chunks
+from inkwash.generation.thrift import Note, autoencoded, by_rows, silent
 from inkwash.imaging.upscale import Pieces, pieces
 from inkwash.runtime.sharing import SharingCheck
 
@@ -42,6 +43,7 @@ class Finished:
     ticket: int
     value: Any = None
     error: Exception | None = None
+    notes: tuple[str, ...] = ()  # what the person should know of how it was drawn
 
 
 @dataclass(eq=False)
@@ -49,7 +51,11 @@ class _Seat:
     ticket: int
     run: Run[Any]
     question: Question
+    notes: dict[str, None]  # in order, each once
     enlarging: Pieces | None = None  # the answer to an Enlarge, as far as it is
+
+    def note(self, sentence: str) -> None:
+        self.notes[sentence] = None
 
 
 class Loop:
@@ -77,7 +83,7 @@ class Loop:
     def add(self, run: Run[Any]) -> int:
         """Take in a run; it joins at the next step.  Returns its ticket."""
         ticket = next(self._tickets)
-        self._resume(ticket, run, lambda: run.send(None))
+        self._resume(ticket, run, lambda: run.send(None), {})
         return ticket
 
     def cancel(self, ticket: int) -> None:
@@ -98,7 +104,7 @@ class Loop:
                 large = _caught(lambda seat=seat: _further(seat))  # type: ignore[misc]
                 answers |= {} if large is None else {seat.ticket: large}
             elif not isinstance(seat.question, Denoise):
-                answers[seat.ticket] = _caught(lambda question=seat.question: self._alone(question))  # type: ignore[misc]
+                answers[seat.ticket] = _caught(lambda seat=seat: self._alone(seat.question, seat.note))  # type: ignore[misc]
         for group in self._groups(seat for seat in seats if isinstance(seat.question, Denoise)):
             answers.update(self._denoise(group))
         for seat in seats:
@@ -111,27 +117,28 @@ class Loop:
     def _answer(self, seat: _Seat, answer: Answer | Exception) -> None:
         run = seat.run
         resume = (lambda: run.throw(answer)) if isinstance(answer, Exception) else (lambda: run.send(answer))
-        self._resume(seat.ticket, run, resume)
+        self._resume(seat.ticket, run, resume, seat.notes)
 
-    def _resume(self, ticket: int, run: Run[Any], resume: Callable[[], Question]) -> None:
+    def _resume(self, ticket: int, run: Run[Any], resume: Callable[[], Question], notes: dict[str, None]) -> None:
         """Advance a run to its next question, or out of the loop."""
         self._seats.pop(ticket, None)
         try:
-            self._seats[ticket] = _Seat(ticket, run, resume())
+            self._seats[ticket] = _Seat(ticket, run, resume(), notes)
         except StopIteration as stop:
-            self._finished.append(Finished(ticket, value=stop.value))
+            self._finished.append(Finished(ticket, value=stop.value, notes=tuple(notes)))
         except Exception as error:
             self._finished.append(Finished(ticket, error=error))
 
-    def _alone(self, question: EncodeText | Encode | Decode) -> Answer:
+    def _alone(self, question: EncodeText | Encode | Decode, note: Note) -> Answer:
         """Questions that never share a call: one picture's VAE pass; a text, once for all who ask."""
         match question:
             case EncodeText():
                 return self._encode_text(question)
-            case Encode():
-                return question.model.encode(question.picture)
-            case Decode():
-                return question.model.decode(question.latents)
+            case Encode(model, picture):
+                return autoencoded(model, picture[0].numel(), lambda model: model.encode(picture), note)
+            case Decode(model, latents):
+                pixels = latents[0].numel() * model.latent_factor**2
+                return autoencoded(model, pixels, lambda model: model.decode(latents), note)
 
     def _encode_text(self, question: EncodeText) -> Encoded:
         key = (question.model, question.chunks, question.clip_skip, question.emphasis)
@@ -154,9 +161,10 @@ class Loop:
         answers: dict[int, Answer | Exception] = {}
         for batch in self._batches(seats):
             questions = [seat.question for seat in batch if isinstance(seat.question, Denoise)]
-            shared = _caught(lambda questions=questions: self._call(questions))  # type: ignore[misc]
+            note = _noting(batch)
+            shared = _caught(lambda questions=questions, note=note: self._call(questions, note))  # type: ignore[misc]
             if isinstance(shared, Exception) and len(batch) > 1:
-                results = [_caught(lambda question=question: denoise([question])[0]) for question in questions]  # type: ignore[misc]
+                results = [_caught(lambda seat=seat: self._alone(seat.question, seat.note)) for seat in batch]  # type: ignore[misc]
             else:
                 results = [shared] if isinstance(shared, Exception) else shared
             answers.update((seat.ticket, result) for seat, result in zip(batch, results, strict=True))
@@ -175,26 +183,26 @@ class Loop:
             rows += more
         yield batch
 
-    def _call(self, questions: list[Denoise]) -> list[list[Tensor]]:
+    def _call(self, questions: list[Denoise], note: Note) -> list[list[Tensor]]:
         if not self.strict or len(questions) == 1:
-            return denoise(questions)
-        return self._strictly(questions)
+            return denoise(questions, note)
+        return self._strictly(questions, note)
 
-    def _strictly(self, questions: list[Denoise]) -> list[list[Tensor]]:
+    def _strictly(self, questions: list[Denoise], note: Note) -> list[list[Tensor]]:
         """Own calls, or shared ones that are proven equal.  An unproven size is tried beside the own calls."""
         size, first = len(questions), questions[0].rows
         if self.sharing is None or size == 1 or first[0].x[0].numel() > SHARED_PIXELS:
-            return [denoise([question])[0] for question in questions]
+            return [denoise([question], note)[0] for question in questions]
         kind, rows = _shape(questions[0], strict=True)[1:], len(first)
         trusted = self.sharing.trusted(kind, rows, size * rows)
         if trusted:
-            return denoise(questions)
+            return denoise(questions, note)
         if trusted is None:
-            own = [denoise([question])[0] for question in questions]
-            self.sharing.record(kind, rows, size * rows, _same(own, denoise(questions)))
+            own = [denoise([question], note)[0] for question in questions]
+            self.sharing.record(kind, rows, size * rows, _same(own, denoise(questions, note)))
             return own
         half = size // 2
-        return self._strictly(questions[:half]) + self._strictly(questions[half:])
+        return self._strictly(questions[:half], note) + self._strictly(questions[half:], note)
 
 
 def _further(seat: _Seat) -> Image.Image | None:
@@ -213,21 +221,34 @@ def _further(seat: _Seat) -> Image.Image | None:
     return None
 
 
-def denoise(questions: Sequence[Denoise]) -> list[list[Tensor]]:
-    """One U-Net call for all rows of all questions."""
+def denoise(questions: Sequence[Denoise], note: Note = silent) -> list[list[Tensor]]:
+    """One U-Net call for all rows of all questions; several where memory is too short for one."""
     rows = [row for question in questions for row in question.rows]
     length = math.lcm(*(row.context.shape[0] for row in rows))
-    answers = iter(
-        questions[0].model.denoise(
-            torch.stack([row.x for row in rows]),
-            [row.sigma for row in rows],
-            torch.stack(to_common_length([row.context for row in rows], length)),
-            _stacked([row.concat for row in rows]),
-            _stacked([row.added for row in rows]),
-            [row.noise_level for row in rows if row.noise_level is not None] or None,
+    contexts = to_common_length([row.context for row in rows], length)
+
+    def call(part: slice) -> Tensor:
+        return questions[0].model.denoise(
+            torch.stack([row.x for row in rows[part]]),
+            [row.sigma for row in rows[part]],
+            torch.stack(contexts[part]),
+            _stacked([row.concat for row in rows[part]]),
+            _stacked([row.added for row in rows[part]]),
+            [row.noise_level for row in rows[part] if row.noise_level is not None] or None,
         )
-    )
+
+    answers = iter(by_rows(call, slice(0, len(rows)), note))
     return [[next(answers) for _ in question.rows] for question in questions]
+
+
+def _noting(seats: Sequence[_Seat]) -> Note:
+    """What is said of a shared call is said of each who shares it."""
+
+    def note(sentence: str) -> None:
+        for seat in seats:
+            seat.note(sentence)
+
+    return note
 
 
 def _stacked(tensors: list[Tensor | None]) -> Tensor | None:

@@ -35,7 +35,7 @@ class Work:
     batches: Iterator[Sequence[Run[Any]]]
     finish: Callable[[list[Any]], Any]  # values of all runs, in order
     strict: bool
-    warnings: Sequence[str] = ()  # what the person should know though nothing is wrong
+    warnings: list[str] = field(default_factory=list)  # what the person should know though nothing is wrong
 
 
 class Studio(Protocol):
@@ -189,6 +189,7 @@ class Session:
         else:
             return []  # its request was cancelled in the very step it finished
         index = order.running.pop(finished.ticket)
+        order.work.warnings.extend(note for note in finished.notes if note not in order.work.warnings)
         if finished.error is not None:
             self.cancel(order.ticket)
             return [Ended(order.ticket, error=_in_words(finished.error, order.work.request))]

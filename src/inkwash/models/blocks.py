@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from inkwash.runtime.packing import PackedConv2d
 
 GROUPS = 32
 
@@ -55,6 +59,20 @@ def table(count: int, width: int, std: float) -> nn.Embedding:
     if not values.is_meta:
         nn.init.normal_(values, std=std)
     return nn.Embedding.from_pretrained(values, freeze=False)  # type: ignore[no-untyped-call]
+
+
+class Wrapped(nn.Module):
+    """A convolution whose input continues at the opposite edge."""
+
+    def __init__(self, conv: nn.Conv2d | PackedConv2d) -> None:
+        super().__init__()
+        high, wide = int(conv.padding[0]), int(conv.padding[1])
+        self.margin = (wide, wide, high, high)
+        self.conv = copy.copy(conv)
+        self.conv.padding = (0, 0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.pad(x, self.margin, mode="circular"))
 
 
 def tokens_of(x: Tensor) -> Tensor:

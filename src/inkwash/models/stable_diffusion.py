@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,11 +12,15 @@ from torch import Tensor
 from inkwash.checkpoint import FAMILIES
 from inkwash.checkpoint.families import NUMBER_WIDTH, Number
 from inkwash.checkpoint.spec import ModelSpec
+from inkwash.core.request import VaeTiles
 from inkwash.diffusion.noise_schedule import NoiseSchedule
 from inkwash.diffusion.parametrization import denoised, scale_input
+from inkwash.models import tiled_vae
 from inkwash.models.text import TextEncoder
 from inkwash.models.unet import UNet, timestep_embedding
 from inkwash.models.vae import VAE
+from inkwash.runtime.memory import available_memory
+from inkwash.runtime.room import Room
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +39,8 @@ class StableDiffusion:
     dtype: torch.dtype
     vae_dtype: torch.dtype
     low_res_schedule: NoiseSchedule | None = None  # of the noise over the x4 upscaler's small picture
+    tiles: VaeTiles | None = None  # of the autoencoder; None: as memory wants
+    limit: int | None = None  # bytes of memory the process may take
 
     @property
     def latent_factor(self) -> int:
@@ -97,13 +104,29 @@ class StableDiffusion:
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> Tensor:
         """latents: (4, h, w), the U-Net's.  Returns a picture (3, H, W) in 0..1 on the CPU."""
-        z = latents[None] / self.spec.vae.scale_factor
-        picture = self.vae.decode(z.to(self.vae_dtype, memory_format=torch.channels_last))[0]
-        return (picture.float().cpu() / 2 + 0.5).clamp(0, 1)
+        z = (latents[None] / self.spec.vae.scale_factor).to(self.vae_dtype, memory_format=torch.channels_last)
+        tiles = self.tiles_for(latents.shape[1] * latents.shape[2] * self.latent_factor**2)
+        picture = self.vae.decode(z) if tiles is None else tiled_vae.decode(self.vae, z, tiles, self._room())
+        return (picture[0].float().cpu() / 2 + 0.5).clamp(0, 1)
 
     @torch.inference_mode()
     def encode(self, picture: Tensor) -> Tensor:
         """picture: (3, H, W) in 0..1.  Returns the mean of its latents, (4, h, w), the U-Net's."""
         x = (picture[None] * 2 - 1).to(self.device, self.vae_dtype, memory_format=torch.channels_last)
-        mean, _ = self.vae.encode(x)
+        tiles = self.tiles_for(picture.shape[1] * picture.shape[2])
+        mean, _ = self.vae.encode(x) if tiles is None else tiled_vae.encode(self.vae, x, tiles, self._room())
         return mean[0].float().contiguous() * self.spec.vae.scale_factor
+
+    def tiles_for(self, pixels: int) -> VaeTiles | None:
+        """How a picture of so many pixels is decoded and encoded; None: as a whole."""
+        if self.tiles is not None:
+            fast = tiled_vae.is_large(pixels) if self.tiles.fast is None else self.tiles.fast
+            return dataclasses.replace(self.tiles, fast=fast)
+        free = available_memory(self.device, self.limit)
+        return tiled_vae.automatic(pixels, free, self.vae_dtype, self.spec.vae.channels[0])
+
+    def _room(self) -> Room:
+        """Half of the memory that is free is for maps; the rest is worked in."""
+        host = available_memory(torch.device("cpu"), self.limit if self.device.type == "cpu" else None) // 2
+        near = 0 if self.device.type == "cpu" else available_memory(self.device, self.limit) // 2
+        return Room(self.device, self.vae_dtype, host, near)

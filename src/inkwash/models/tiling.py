@@ -6,9 +6,9 @@ import copy
 import dataclasses
 from typing import TypeVar
 
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
+from inkwash.models.blocks import Wrapped
 from inkwash.models.stable_diffusion import StableDiffusion
 from inkwash.runtime.packing import PackedConv2d
 
@@ -18,20 +18,6 @@ Network = TypeVar("Network", bound=nn.Module)
 def tiling(model: StableDiffusion) -> StableDiffusion:
     """A view of the model that draws seamless textures.  Weights are shared; ``model`` itself is unchanged."""
     return dataclasses.replace(model, unet=_wrapping(model.unet), vae=_wrapping(model.vae))
-
-
-class Wrapped(nn.Module):
-    """A convolution whose input continues at the opposite edge."""
-
-    def __init__(self, conv: nn.Conv2d | PackedConv2d) -> None:
-        super().__init__()
-        high, wide = int(conv.padding[0]), int(conv.padding[1])
-        self.margin = (wide, wide, high, high)
-        self.conv = copy.copy(conv)
-        self.conv.padding = (0, 0)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv(F.pad(x, self.margin, mode="circular"))
 
 
 def _wrapping(network: Network) -> Network:

@@ -127,7 +127,11 @@ class VAE(nn.Module):
 
     def encode(self, picture: Tensor) -> tuple[Tensor, Tensor]:
         """picture: (B, 3, H, W) in -1..1.  Returns mean and log-variance, each (B, 4, H/8, W/8)."""
-        mean, log_variance = self.quant_conv(self.encoder(picture)).chunk(2, dim=1)
+        return self.moments(self.encoder(picture))
+
+    def moments(self, encoded: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of what the encoder returned."""
+        mean, log_variance = self.quant_conv(encoded).chunk(2, dim=1)
         return mean, log_variance.clamp(-30.0, 20.0)
 
     def decode(self, latents: Tensor) -> Tensor:

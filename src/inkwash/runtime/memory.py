@@ -24,6 +24,9 @@ DECODER_MAPS = 6
 UNET_MAPS = 40
 """The same of the U-Net in float32, at the latents' size; 10 in bfloat16, where attention is computed in tiles."""
 
+BAND_MAPS = 10
+"""The same of one that runs by bands, at a band's area: what is read, normed, padded and made, and one band late."""
+
 LATENT_PIXELS = 64
 """Pixels of the picture to one of the latents."""
 
@@ -35,11 +38,17 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in CPU_SIGNS)
 
 
-def available_memory(device: torch.device) -> int:
-    """Bytes that can still be taken: on a GPU its free memory; else what the system can give without swapping."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    return int(psutil.virtual_memory().available)
+def available_memory(device: torch.device, limit: int | None = None) -> int:
+    """Bytes that can still be taken: on a GPU its free memory; else what the system can give without swapping.
+
+    limit: bytes that this process may have in all, on the device it computes on.
+    """
+    cuda = device.type == "cuda"
+    free = int(torch.cuda.mem_get_info(device)[0] if cuda else psutil.virtual_memory().available)
+    if limit is None:
+        return free
+    held = torch.cuda.memory_allocated(device) if cuda else psutil.Process().memory_info().rss
+    return max(0, min(free, limit - int(held)))
 
 
 def weights_budget(device: torch.device, gigabytes: float) -> int:
@@ -58,14 +67,27 @@ def working_memory(width: int, height: int, rows: int, dtype: torch.dtype, unet_
     The decoder of one picture, at full size, and the U-Net's call do not happen at once: the larger one counts.
     """
     pixels = width * height
-    decoder = DECODER_MAPS * vae_width * pixels
-    unet = UNET_MAPS * unet_width * rows * pixels // LATENT_PIXELS
-    return int(max(decoder, unet)) * dtype.itemsize
+    return max(autoencoder_memory(pixels, dtype, vae_width), unet_memory(pixels, rows, dtype, unet_width))
 
 
-def check_memory(request: GenerateRequest, needed: int, device: torch.device) -> None:
+def autoencoder_memory(pixels: int, dtype: torch.dtype, width: int) -> int:
+    """Bytes of the decoder or encoder run as a whole.  width: channels of its outermost level."""
+    return DECODER_MAPS * width * pixels * dtype.itemsize
+
+
+def banded_memory(side: int, dtype: torch.dtype, width: int) -> int:
+    """Bytes of the same run by bands with the area of a square of ``side`` pixels, beside the maps it keeps."""
+    return BAND_MAPS * width * side * side * dtype.itemsize
+
+
+def unet_memory(pixels: int, rows: int, dtype: torch.dtype, width: int) -> int:
+    """Bytes of a U-Net call of so many rows, of pictures of ``pixels``."""
+    return UNET_MAPS * width * rows * pixels // LATENT_PIXELS * dtype.itemsize
+
+
+def check_memory(request: GenerateRequest, needed: int, device: torch.device, limit: int | None = None) -> None:
     """Refuse a request before trying it when it needs more bytes than there are.  Raises OutOfMemory."""
-    free = available_memory(device)
+    free = available_memory(device, limit)
     if needed > free:
         raise refusal(request, free, needed)
 

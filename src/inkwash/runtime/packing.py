@@ -39,6 +39,7 @@ class PackedConv2d(nn.Module):
         assert isinstance(conv.padding, tuple), "padding by name cannot be packed"
         self.padding: tuple[int, ...] = conv.padding
         self.stride, self.dilation, self.groups = conv.stride, conv.dilation, conv.groups
+        self.out_channels = conv.out_channels
         self.weight = self._packed(conv)
         self.bias = conv.bias
 

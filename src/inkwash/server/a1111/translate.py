@@ -8,12 +8,17 @@ from typing import Any
 from inkwash.core import infotext
 from inkwash.core.choices import SAMPLERS, SCHEDULES, nearest, split_sampler
 from inkwash.core.errors import InvalidRequest
-from inkwash.core.request import GenerateRequest
+from inkwash.core.limits import TILES_RANGES
+from inkwash.core.request import GenerateRequest, VaeTiles
 from inkwash.server.a1111 import edits
 from inkwash.server.a1111.option_table import ACTING, EDITING, OPTIONS
 from inkwash.server.a1111.schema import Drawing, Img2Img, Txt2Img
 from inkwash.server.errors import Refusal
 
+TILED_VAE = "tiled vae"
+TILED_VAE_ARGS = (
+    "enabled", "encoder_tile_size", "decoder_tile_size", "vae_to_gpu", "fast_decoder", "fast_encoder", "color_fix"
+)  # fmt: skip
 AUTOMATIC = "Automatic"
 ZERO_IS_NONE = ("sigma_min", "sigma_max", "rho", "s_tmax")  # A1111 writes 0 where it means "the model's own", "no end"
 
@@ -47,6 +52,7 @@ def request(body: Txt2Img | Img2Img, options: Mapping[str, Any], opened: edits.O
         "eta": _eta(body, sampler, settings),
         **_acting(settings, ACTING),
         **edits.refiner(body),
+        "vae_tiles": vae_tiles(body.alwayson_scripts),
     }
     if isinstance(body, Img2Img):
         fields |= _acting(settings, EDITING) | edits.source(body, opened)
@@ -150,10 +156,38 @@ def _refuse_what_is_not_here(body: Txt2Img | Img2Img) -> None:
             continue
         if name.casefold() == edits.SOFT and isinstance(body, Img2Img):
             continue
+        if name.casefold() == TILED_VAE:
+            continue
         raise Refusal(422, "script_not_found", f"Always on script not found: {name[:80]!r}.",
                       "GET /sdapi/v1/scripts lists what there is.")  # fmt: skip
     if body.restore_faces:
         raise not_yet("restore_faces", "restore_faces")
+
+
+def vae_tiles(scripts: Mapping[str, Any]) -> VaeTiles | None:
+    """The script's arguments: enabled, encoder and decoder tile, vae_to_gpu, fast_decoder, fast_encoder, color_fix.
+
+    In order or by name.  Fast tiles may be used where they are needed; with both switched off they never are.  Where
+    the VAE computes, and whether its colours need a fix, is settled without them.  Sizes beyond the limits become the
+    nearest.
+    """
+    script = next((value for name, value in scripts.items() if name.casefold() == TILED_VAE), None)
+    args = script.get("args") if isinstance(script, Mapping) else None
+    if not isinstance(args, list) or not args:
+        return None
+    given = args[0] if isinstance(args[0], Mapping) else dict(zip(TILED_VAE_ARGS, args, strict=False))
+    values = {name: given[name] for name in TILED_VAE_ARGS if given.get(name) is not None}
+    for name, value in values.items():
+        kind = int if name.endswith("_size") else bool
+        if type(value) is not kind and not (kind is int and isinstance(value, float) and value.is_integer()):
+            example = "Its arguments are [true, 960, 96, true, true, true, false]."
+            raise InvalidRequest(f"Tiled VAE's {name} is {str(value)[:60]!r}.", example, "alwayson_scripts")
+    if not values.get("enabled", True):
+        return None
+    sizes = {name: min(max(int(values.get(f"{name}_size", getattr(VaeTiles(), name))), int(low)), int(high))
+             for name, low, high in TILES_RANGES}  # fmt: skip
+    fast = values.get("fast_decoder", True) or values.get("fast_encoder", True)
+    return VaeTiles(**sizes, fast=None if fast else False)
 
 
 def _units(script: object) -> list[object]:

@@ -1,0 +1,96 @@
+"""The autoencoder on pictures larger than memory: exact, or above 2048x2048 fast.
+
+Exact: ``banded`` runs it layer by layer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from inkwash.core.request import VaeTiles
+from inkwash.models.banded import Banded, Layer
+from inkwash.models.blocks import ResnetBlock, Upsample
+from inkwash.models.vae import VAE, Decoder, Downsample, Encoder, Level, MidBlock
+from inkwash.runtime.memory import autoencoder_memory, banded_memory
+from inkwash.runtime.room import Held, Room
+
+EXACT_PIXELS = 2048 * 2048
+"""The largest picture that is exact by default: attention over its pixels takes the square of their number."""
+
+TILES = (96, 64, 48, 32, 16)
+"""Latent pixels a side that are tried, the largest that fits."""
+
+
+def decode(vae: VAE, latents: Tensor, tiles: VaeTiles, room: Room) -> Tensor:
+    """What ``vae.decode`` returns.  latents: (1, 4, h, w), unscaled."""
+    decoder, factor = vae.decoder, 2 ** (len(vae.spec.channels) - 1)
+    run = Banded(room, tiles.decoder_tile * factor, latents.shape[3] * factor)
+    x = run.convolution(Held.of(vae.post_quant_conv(latents)), decoder.conv_in)
+    x = _middle(run, x, decoder.mid_block)
+    for level in decoder.up_blocks:
+        x = _level(run, x, cast(Level, level))
+    return _finished(run, x, decoder)
+
+
+def encode(vae: VAE, picture: Tensor, tiles: VaeTiles, room: Room) -> tuple[Tensor, Tensor]:
+    """What ``vae.encode`` returns.  picture: (1, 3, H, W) in -1..1."""
+    encoder = vae.encoder
+    run = Banded(room, tiles.encoder_tile, picture.shape[3])
+    x = run.convolution(Held.of(picture), encoder.conv_in)
+    for level in encoder.down_blocks:
+        x = _level(run, x, cast(Level, level))
+    x = _middle(run, x, encoder.mid_block)
+    return vae.moments(_finished(run, x, encoder))
+
+
+def automatic(pixels: int, free: int, dtype: torch.dtype, width: int) -> VaeTiles | None:
+    """Tiles for a picture of so many pixels; None: as a whole.  free: bytes.  width: of the outermost level.
+
+    Whether they are fast depends on the size alone, so that a seed means one picture whatever the machine.
+    """
+    fast = is_large(pixels)
+    if not fast and autoencoder_memory(pixels, dtype, width) <= free:
+        return None
+    fitting = (tile for tile in TILES if banded_memory(tile * 8, dtype, width) <= free // 3)
+    tile = next(fitting, TILES[-1])
+    return VaeTiles(encoder_tile=tile * 8, decoder_tile=tile, fast=fast)
+
+
+def is_large(pixels: int) -> bool:
+    """Whether a picture is decoded fast unless it is told otherwise."""
+    return pixels > EXACT_PIXELS
+
+
+def smaller(tiles: VaeTiles | None) -> VaeTiles | None:
+    """What to try when memory ran out with these; None: nothing is left."""
+    if tiles is None:
+        return VaeTiles(encoder_tile=8 * TILES[0], decoder_tile=TILES[0])
+    if tiles.decoder_tile <= TILES[-1]:
+        return None
+    return replace(tiles, encoder_tile=max(64, tiles.encoder_tile // 2), decoder_tile=max(8, tiles.decoder_tile // 2))
+
+
+def _middle(run: Banded, x: Layer, block: MidBlock) -> Layer:
+    x = run.residual(x, cast(ResnetBlock, block.resnets[0]))
+    x = run.attention(x, block.attentions[0])
+    return run.residual(x, cast(ResnetBlock, block.resnets[1]))
+
+
+def _level(run: Banded, x: Layer, level: Level) -> Layer:
+    for block in level.resnets:
+        x = run.residual(x, cast(ResnetBlock, block))
+    if not level.resample:
+        return x
+    change = getattr(level, level.resample)[0]
+    return run.down(x, change) if isinstance(change, Downsample) else run.up(x, cast(Upsample, change).conv)
+
+
+def _finished(run: Banded, x: Layer, network: Encoder | Decoder) -> Tensor:
+    """The last norm and convolution: (1, C, H, W)."""
+    norm = x.moments.norm(network.conv_norm_out)
+    out = run.convolution(x.map, network.conv_out, norm.then_silu)
+    return out.map.read(0, out.map.height)
