@@ -23,11 +23,11 @@ def planned(client: TestClient, **body: object) -> dict[str, object]:
 def test_cells_come_row_by_row_of_one_seed_with_their_labels(client: TestClient) -> None:
     plan = planned(
         client,
-        x={"name": "cfg", "values": "3-9 (+3)"},
+        x={"name": "cfg", "values": "3-9 (+3)", "label": "引导"},
         y={"name": "Prompt S/R", "values": "red, blue"},
         z={"name": "sampler", "values": "Euler, euler a"},
     )
-    assert plan["columns"] == ["cfg: 3", "cfg: 6", "cfg: 9"]
+    assert plan["columns"] == ["引导: 3", "引导: 6", "引导: 9"]
     assert plan["rows"] == ["red", "blue"]
     assert plan["sheets"] == ["sampler: Euler", "sampler: euler a"]
     cells = plan["cells"]

@@ -239,6 +239,27 @@ def test_names_with_dots_nest_in_the_request(visit: Open, shared: Service) -> No
     assert sent == [{"prompt": "small"}, {"prompt": "large", "hires": {"enabled": True, "steps": 7}}]
 
 
+def test_one_picture_of_many_is_enlarged(visit: Open, shared: Service) -> None:
+    """A second pass over that very picture, with its own seed, as the command line's ``refine`` draws it."""
+    visitor = visit(shared)
+    sent: list[dict[str, object]] = []
+    visitor.page.on(
+        "request", lambda one: sent.append(one.post_data_json) if one.url.endswith("/jobs") and one.post_data else None
+    )
+    page = visitor.open()
+    visitor.draw("hills", steps=2, batch_count=2, seed=50)
+    expect(page.get_by_test_id("picture")).to_have_count(2)
+    page.get_by_test_id("enlarge").nth(1).click()
+    expect(page.get_by_test_id("picture")).to_have_count(1)
+    assert page.get_by_test_id("picture").evaluate("(image) => image.decode().then(() => image.naturalWidth)") == 192
+    request = sent[1]["request"]
+    assert isinstance(request, dict)
+    assert (request["seed"], request["denoising_strength"], request["prompt"]) == (51, 0, "hills")
+    assert str(request["init_image"]).endswith("-1")  # the second of the job's pictures
+    assert request["hires"] == {"enabled": True, "scale": 2, "upscaler": "Lanczos", "denoising_strength": 0.5}
+    expect(page.locator("ol.strip > li")).to_have_count(2)  # it lies with Draw's
+
+
 def test_styles_are_sent_by_name(visit: Open, shared: Service) -> None:
     visitor = visit(shared)
     page = visitor.open()

@@ -11,7 +11,7 @@ from tests.web.conftest import ROOT, Open, Service
 
 from inkwash.core.choices import SCHEDULES
 
-TABS = ("draw", "gallery", "info", "how", "models", "machine", "settings")
+TABS = ("draw", "edit", "sweep", "gallery", "info", "how", "models", "machine", "settings")
 
 
 def words(language: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ CODE = "".join(
     path.read_text(encoding="utf-8") for path in sorted(SOURCE.rglob("*.svelte")) + sorted(SOURCE.rglob("*.ts"))
 )
 # Keys that are put together: t(`tab.${tab}`), named('state', job.state), ...
-BUILT = set(re.findall(r"[`'](\w+)\.\$\{", CODE)) | set(re.findall(r"named\('([\w.]+)'", CODE))
+BUILT = set(re.findall(r"[`']([\w.]+)\.\$\{", CODE)) | set(re.findall(r"named\('([\w.]+)'", CODE))
 SAME = {"page.title", "common.none"}  # may read alike
 
 

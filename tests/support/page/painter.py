@@ -13,7 +13,7 @@ from PIL import Image
 from tests.support.page import scenery
 from tests.support.service import PaintingService
 
-from inkwash.core import files, images, infotext, wire
+from inkwash.core import files, images, infotext, masks, wire
 from inkwash.core.request import GenerateRequest
 from inkwash.jobs.protocol import Glimpse, Lease, StaleLease
 from inkwash.jobs.serving import System, WorkerState
@@ -95,17 +95,29 @@ class Painter(PaintingService):
         if lease.kind == "explain":
             self._explain(lease)
             return
-        request = wire.from_json(lease.request)
+        request = wire.from_json(lease.request, self.blobs.find)
         if request.prompt.startswith("fail"):
             self.desk.fail(lease, "There is no wildcard file x.txt.", "Make such a file.", again=False)
             return
         count = request.batch_size * request.batch_count
         for index in range(count):
-            picture = scenery.landscape(request.seed + index, request.width or self.side, request.height or self.side)
+            picture = self._picture(request, index)
             for step in range(1, request.steps + 1):
                 self._step(lease, request, (index, count), step, picture)
             self._keep(lease, index, picture, {**lease.request, "seed": request.seed + index})
         self.desk.finish(lease)
+
+    def _picture(self, request: GenerateRequest, index: int) -> Image.Image:
+        """A landscape; where there is a mask, only there, as an inpainting would."""
+        source = request.init_image
+        width, height = source.size if source else (self.side, self.side)
+        scale = request.hires.scale if request.hires else 1
+        size = int((request.width or width) * scale), int((request.height or height) * scale)
+        painted = scenery.landscape(request.seed + index, *size, request.cfg_scale / 7)
+        mask = masks.request_mask(request)
+        if source is None or mask is None:
+            return painted
+        return Image.composite(painted, source.convert("RGB").resize(size), mask.resize(size))
 
     def _step(
         self, lease: Lease, request: GenerateRequest, place: tuple[int, int], step: int, picture: Image.Image

@@ -6,7 +6,7 @@ import { isLive, jobs } from '../state/jobs.svelte';
 import { notices } from '../state/notices.svelte';
 
 export type Kind = 'axes' | 'matrix' | 'words' | 'contact';
-export type Axis = { name: string; values: string };
+export type Axis = { name: string; values: string; label?: string };
 export type Wish = { request: Request; kind: Kind; language: string } & Partial<Record<'x' | 'y' | 'z', Axis>>;
 
 /** A cell's job once it has ended: what is left of it when it is forgotten elsewhere. */

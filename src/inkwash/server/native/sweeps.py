@@ -26,11 +26,13 @@ Label = Annotated[str, Field(max_length=1000)]
 
 
 class AxisIn(BaseModel):
-    """name: A1111's, or a field's.  values: as typed: "5-20 (+5)", "Euler, Heun"."""
+    """name: A1111's, or a field's.  values: as typed: "5-20 (+5)", "Euler, Heun".  label: stands in its place beside
+    the cells, as in another language."""
 
     model_config = ConfigDict(extra="forbid")
     name: Annotated[str, Field(max_length=100)]
     values: Annotated[str, Field(max_length=20_000)]
+    label: Annotated[str, Field(max_length=100)] = ""
 
 
 class SweepIn(BaseModel):
@@ -102,9 +104,11 @@ def _axis(field: str, given: AxisIn | None, base: GenerateRequest) -> grid.Axis:
     if given is None:
         return grid.ONE
     try:
-        return grid.axis(given.name, given.values, base)
+        found = grid.axis(given.name, given.values, base)
     except InvalidRequest as error:
         raise InvalidRequest(error.message, error.remedy, field) from None
+    plain = not given.label or given.name.casefold().strip() in grid.SEARCH
+    return found if plain else dataclasses.replace(found, name=given.label)
 
 
 _SWEEPS: Mapping[str, Callable[[SweepIn, GenerateRequest], grid.Sweep]] = {
