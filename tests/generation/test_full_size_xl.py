@@ -25,7 +25,7 @@ from inkwash.diffusion.noise import PictureNoise
 from inkwash.generation.conditioning import TextSettings
 from inkwash.generation.loop import denoise
 from inkwash.generation.run import Denoise, Encoded, EncodeText
-from inkwash.generation.tasks import Sampling, txt2img
+from inkwash.generation.tasks import Sampling, Wishes, txt2img
 from inkwash.generation.text import encode_chunks
 from inkwash.models.load import fill
 from inkwash.models.stable_diffusion import StableDiffusion
@@ -110,7 +110,8 @@ def our_latents(path: Path, texts: dict[str, Encoded]) -> Tensor:
     sampler, sigmas = SAMPLERS["Euler"], torch.tensor(SIGMAS)
     sampling = Sampling(sampler, sigmas, {}, Guidance(scale=SCALE), 1)
     noise = PictureNoise((4, SIDE // 8, SIDE // 8), SEED)
-    run = txt2img(model, PROMPT, NEGATIVE, TextSettings(1, "Original"), sampling, noise, lambda *_: None)
+    wishes = Wishes(PROMPT, NEGATIVE, TextSettings(1, "Original"))
+    run = txt2img(model, wishes, sampling, noise, lambda *_: None)
     answers = iter((texts[PROMPT], texts[NEGATIVE]))
     question = run.send(None)
     try:

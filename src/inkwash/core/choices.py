@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TypeVar, get_args
 
 from inkwash.core.errors import InvalidRequest
-from inkwash.core.request import Emphasis, InpaintingFill, NoiseSource, ResizeMode
+from inkwash.core.request import Emphasis, InpaintingFill, NoiseSource, RegionBlend, ResizeMode, TileMethod
 
 T = TypeVar("T", bound=str)
 
@@ -27,6 +27,8 @@ EMPHASIS: tuple[Emphasis, ...] = get_args(Emphasis)
 NOISE_SOURCES: tuple[NoiseSource, ...] = get_args(NoiseSource)
 INPAINTING_FILLS: tuple[InpaintingFill, ...] = get_args(InpaintingFill)
 RESIZE_MODES: tuple[ResizeMode, ...] = get_args(ResizeMode)
+TILE_METHODS: tuple[TileMethod, ...] = get_args(TileMethod)
+REGION_BLENDS: tuple[RegionBlend, ...] = get_args(RegionBlend)
 LATENT_UPSCALERS = (
     "Latent", "Latent (antialiased)", "Latent (bicubic)", "Latent (bicubic antialiased)", "Latent (nearest)",
     "Latent (nearest-exact)",

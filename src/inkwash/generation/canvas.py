@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -92,6 +93,13 @@ def canvas_of(request: GenerateRequest) -> Canvas | None:
         box=box,
         colours=_colours(request, picture),
     )
+
+
+def enlarged(request: GenerateRequest, large: Image.Image) -> GenerateRequest:
+    """The request with its picture enlarged, and whatever lies over it."""
+    over = {name: image for name in ("mask", "depth") if (image := getattr(request, name)) is not None}
+    fitted = {name: resize(image, large.size) for name, image in over.items()}
+    return dataclasses.replace(request, init_image=large, **fitted)
 
 
 def drawing_size(request: GenerateRequest) -> Size:

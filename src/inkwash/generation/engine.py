@@ -105,6 +105,12 @@ class Engine:
         name = request.hires.upscaler if request.hires else ""
         return None if not name or name.casefold().startswith("latent") else self.upscaler(name)
 
+    def _source_upscaler(self, request: GenerateRequest) -> Upscaler | None:
+        """None: the picture to start from is not enlarged, or there is none."""
+        enlarging = request.sd_upscale or request.tiled
+        name = enlarging.upscaler if enlarging else None
+        return self.upscaler(name) if name and request.init_image is not None else None
+
     def generate(self, request: GenerateRequest, progress: Progress | None = None) -> Result:
         """Draw batch_count x batch_size pictures: batches one after another, the pictures of a batch side by side.
 
@@ -157,7 +163,8 @@ class Engine:
             others, own = self.others(request, progress), self.model(request.model, request.vae, progress)
             seen = _seen(request, view)
             others = {name: seen(other) for name, other in others.items()}
-            job = plan(request, seen(own), self.library, others, self._second_pass_upscaler(request))
+            upscalers = self._second_pass_upscaler(request), self._source_upscaler(request)
+            job = plan(request, seen(own), self.library, others, *upscalers)
             strict = self._strict(job.request)
             check_memory(job.request, memory_of(job, strict), self.compute.device)
             tell(started(job))

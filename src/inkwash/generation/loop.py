@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from inkwash.generation.conditioning import to_common_length
-from inkwash.generation.run import Decode, Denoise, Encode, Encoded, EncodeText, Enlarge, Question, Run
+from inkwash.generation.run import Decode, Denoise, Encode, Encoded, EncodeText, Enlarge, Question, Run, Together
 from inkwash.generation.text import encode_chunks
 from inkwash.runtime.sharing import SharingCheck
 
@@ -31,7 +31,7 @@ MAX_ROWS = 16
 SHARED_PIXELS = 32 * 32
 """Latent pixels up to which strict mode tries shared calls: larger pictures keep a CPU busy by themselves."""
 
-Answer = Tensor | list[Tensor] | Encoded | Image.Image
+Answer = Tensor | list[Tensor] | list[list[Tensor]] | Encoded | Image.Image
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +114,7 @@ class Loop:
             self._finished.append(Finished(ticket, error=error))
 
     def _alone(self, question: Question) -> Answer:
-        """Questions that never share a call: one picture's VAE pass; a text, once for all who ask."""
+        """Questions that share no call with others': one picture's VAE pass or tiles; a text, once for all who ask."""
         match question:
             case EncodeText():
                 return self._encode_text(question)
@@ -126,6 +126,8 @@ class Loop:
                 return question.upscaler(question.picture, question.size)
             case Denoise():
                 return denoise([question])[0]
+            case Together():
+                return self._call(list(question.parts))
 
     def _encode_text(self, question: EncodeText) -> Encoded:
         key = (question.model, question.chunks, question.clip_skip, question.emphasis)
