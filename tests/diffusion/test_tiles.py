@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def test_tiles_cover_the_picture_and_share_what_they_should(
         covered[box.place] += 1
     assert covered.min() >= 1
     lefts = sorted({box.left for box in boxes})
-    shared = [a + boxes[0].width - b for a, b in zip(lefts, lefts[1:], strict=False)]
+    shared = [a + boxes[0].width - b for a, b in pairwise(lefts)]
     assert all(one >= min(overlap, boxes[0].width - 1) for one in shared)
     step = max(boxes[0].width - min(overlap, boxes[0].width - 1), 1)
     assert len(lefts) == 1 + math.ceil((size[1] - boxes[0].width) / step)  # not one more than needed
