@@ -56,7 +56,7 @@ def test_webuiapi_unchanged(port: int, painting: PaintingService) -> None:
         assert isinstance(answer, list)
     assert api.get_embeddings()["loaded"] == {}
     assert "ram" in api.get_memory()
-    assert api.get_scripts()["txt2img"] == []
+    assert api.get_scripts()["txt2img"] == ["tiled diffusion"]
     assert api.refresh_checkpoints() is None
     assert api.get_cmd_flags()["api"] is True
     with pytest.raises(RuntimeError, match="404"):

@@ -6,8 +6,9 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from inkwash.core.choices import LATENT_UPSCALERS, PICTURE_UPSCALERS, SAMPLERS, SCHEDULES
-from inkwash.server.a1111.translate import alias
+from inkwash.core.choices import LATENT_UPSCALERS, SAMPLERS, SCHEDULES
+from inkwash.server.a1111.tiles import UPSCALERS
+from inkwash.server.a1111.translate import ALWAYS_ON, SELECTABLE, alias
 from inkwash.server.context import Here, Who
 from inkwash.server.models import described
 
@@ -77,7 +78,7 @@ def prompt_styles(context: Here) -> list[dict[str, str]]:
 def upscalers() -> list[dict[str, Any]]:
     """Those that enlarge pictures; "None" is A1111's word for leaving it to Lanczos."""
     empty = {"model_name": None, "model_path": None, "model_url": None, "scale": 4}
-    return [{"name": name} | empty for name in ("None", *PICTURE_UPSCALERS)]
+    return [{"name": name} | empty for name in UPSCALERS]
 
 
 @router.get(f"{API}/latent-upscale-modes")
@@ -103,7 +104,7 @@ def none_yet() -> list[dict[str, Any]]:
 
 @router.get(f"{API}/scripts")
 def scripts() -> dict[str, list[str]]:
-    return {"txt2img": [], "img2img": []}
+    return {kind: [*SELECTABLE[edit], *ALWAYS_ON[edit]] for kind, edit in (("txt2img", False), ("img2img", True))}
 
 
 @router.get(f"{API}/memory")

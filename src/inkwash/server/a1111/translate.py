@@ -9,7 +9,7 @@ from inkwash.core import infotext
 from inkwash.core.choices import SAMPLERS, SCHEDULES, nearest, split_sampler
 from inkwash.core.errors import InvalidRequest
 from inkwash.core.request import GenerateRequest
-from inkwash.server.a1111 import edits
+from inkwash.server.a1111 import edits, tiles
 from inkwash.server.a1111.option_table import ACTING, EDITING, OPTIONS
 from inkwash.server.a1111.schema import Drawing, Img2Img, Txt2Img
 from inkwash.server.errors import Refusal
@@ -52,6 +52,7 @@ def request(body: Txt2Img | Img2Img, options: Mapping[str, Any], opened: edits.O
         fields |= _acting(settings, EDITING) | edits.source(body, opened)
     else:
         fields |= edits.second_pass(body)
+    fields |= tiles.fields(body)
     for name in ("tiling", "s_churn", "s_tmin", "s_tmax", "s_noise"):
         if (value := getattr(body, name)) is not None:
             fields[name] = value
@@ -144,16 +145,30 @@ def _eta(body: Drawing, sampler: str, settings: Mapping[str, Any]) -> float | No
     return None if value == OPTIONS[option] or not isinstance(value, int | float) else float(value)
 
 
+SELECTABLE: dict[bool, tuple[str, ...]] = {False: (), True: (tiles.UPSCALE,)}
+"""Scripts that are chosen by ``script_name``, of img2img (True) and of txt2img."""
+
+ALWAYS_ON: dict[bool, tuple[str, ...]] = {False: (tiles.TILED,), True: (edits.SOFT, tiles.TILED)}
+
+
+def scripts(body: Txt2Img | Img2Img) -> tuple[str, ...]:
+    """Names of the always-on scripts this request may carry."""
+    return ALWAYS_ON[isinstance(body, Img2Img)]
+
+
 def _refuse_what_is_not_here(body: Txt2Img | Img2Img) -> None:
-    if body.script_name:
-        raise Refusal(422, "script_not_found", f"Script not found: {body.script_name[:80]!r}.", "There are none yet.")
+    known = [*scripts(body), "controlnet", tiles.VAE]
+    if body.script_name and body.script_name.casefold() not in SELECTABLE[isinstance(body, Img2Img)]:
+        raise Refusal(422, "script_not_found", f"Script not found: {body.script_name[:80]!r}.",
+                      "GET /sdapi/v1/scripts lists what there is.")  # fmt: skip
     for name, script in body.alwayson_scripts.items():
-        if name.casefold() == "controlnet" and not _units(script):
-            continue
-        if name.casefold() == edits.SOFT and isinstance(body, Img2Img):
+        idle = name.casefold() != "controlnet" or not _units(script)
+        if name.casefold() in known and idle:
             continue
         raise Refusal(422, "script_not_found", f"Always on script not found: {name[:80]!r}.",
                       "GET /sdapi/v1/scripts lists what there is.")  # fmt: skip
+    if tiles.enabled(tiles.script(body, tiles.VAE)):
+        raise not_yet("Tiled VAE", "alwayson_scripts")
     wanted = {
         "restore_faces": body.restore_faces,
         "firstpass_image": body.firstpass_image,
