@@ -17,7 +17,17 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from inkwash import checkpoint, core, diffusion, prompt
     from inkwash.core.errors import InkwashError
-    from inkwash.core.request import GenerateRequest, HiresPass, Result, SoftInpainting, VaeTiles
+    from inkwash.core.request import (
+        GenerateRequest,
+        HiresPass,
+        NoiseInversion,
+        Region,
+        Result,
+        SDUpscale,
+        SoftInpainting,
+        TiledDiffusion,
+        VaeTiles,
+    )
     from inkwash.core.sources import inspect
     from inkwash.generation.engine import Engine
 
@@ -26,8 +36,12 @@ _WHERE = {
     "GenerateRequest": "inkwash.core.request",
     "HiresPass": "inkwash.core.request",
     "InkwashError": "inkwash.core.errors",
+    "NoiseInversion": "inkwash.core.request",
+    "Region": "inkwash.core.request",
     "Result": "inkwash.core.request",
+    "SDUpscale": "inkwash.core.request",
     "SoftInpainting": "inkwash.core.request",
+    "TiledDiffusion": "inkwash.core.request",
     "VaeTiles": "inkwash.core.request",
     "inspect": "inkwash.core.sources",
 }
@@ -38,8 +52,12 @@ __all__ = [
     "GenerateRequest",
     "HiresPass",
     "InkwashError",
+    "NoiseInversion",
+    "Region",
     "Result",
+    "SDUpscale",
     "SoftInpainting",
+    "TiledDiffusion",
     "VaeTiles",
     "checkpoint",
     "core",

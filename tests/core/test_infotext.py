@@ -165,6 +165,9 @@ ALL_EDITS = {
     "Mask mode": "Inpaint not masked",
     "Inpaint area": "Only masked",
     "Soft inpainting enabled": "True",
+    "SD upscale overlap": "64",
+    "Keep structure": "0.5",
+    "Tiled Diffusion": '{"Method": "MultiDiffusion", "NoiseInv": true}',
 }
 
 

@@ -13,10 +13,19 @@ from PIL import Image
 
 from inkwash.core import limits, parameters, wire
 from inkwash.core.errors import InvalidRequest
-from inkwash.core.limits import HIRES_RANGES, RANGES, SOFT_RANGES, TILES_RANGES, Limits
-from inkwash.core.parameter import NESTED, SWITCH
-from inkwash.core.parameters import GROUPS, PARAMETERS
-from inkwash.core.request import GenerateRequest, HiresPass, SoftInpainting, VaeTiles
+from inkwash.core.limits import HIRES_RANGES, RANGES, SOFT_RANGES, TILED_RANGES, TILES_RANGES, Limits
+from inkwash.core.parameter import NESTED, REGIONS, SWITCH
+from inkwash.core.parameters import BY_NAME, GROUPS, PARAMETERS
+from inkwash.core.request import (
+    GenerateRequest,
+    HiresPass,
+    NoiseInversion,
+    Region,
+    SDUpscale,
+    SoftInpainting,
+    TiledDiffusion,
+    VaeTiles,
+)
 
 
 def test_every_field_is_in_the_table_once() -> None:
@@ -24,7 +33,8 @@ def test_every_field_is_in_the_table_once() -> None:
     for outer, default in NESTED.items():
         names += [f"{outer}.{SWITCH}", *(f"{outer}.{field.name}" for field in fields(default))]
     assert sorted(one.name for one in PARAMETERS) == sorted(names)
-    assert {type(default).__name__ for default in NESTED.values()} == {"HiresPass", "SoftInpainting", "VaeTiles"}
+    inside = [name for name in BY_NAME if name.startswith(f"{REGIONS}.")]
+    assert sorted(inside) == sorted(f"{REGIONS}.{field.name}" for field in fields(Region))
 
 
 def test_every_range_of_the_limits_is_told() -> None:
@@ -34,6 +44,7 @@ def test_every_range_of_the_limits_is_told() -> None:
     assert {name: told[f"soft_inpainting.{name}"] for name, _, _ in SOFT_RANGES} == {
         one[0]: one[1:] for one in SOFT_RANGES
     }
+    assert {name: told[f"tiled.{name}"] for name, _, _ in TILED_RANGES} == {one[0]: one[1:] for one in TILED_RANGES}
     assert {name: told[f"vae_tiles.{name}"] for name, _, _ in TILES_RANGES} == {one[0]: one[1:] for one in TILES_RANGES}
     assert told["steps"] == (1, 77)
     assert told["hires.steps"] == (0, 77)
@@ -41,9 +52,10 @@ def test_every_range_of_the_limits_is_told() -> None:
     assert told["width"] == told["height"] == (8, 800)
 
 
-@pytest.mark.parametrize("one", PARAMETERS, ids=lambda one: one.name)
+@pytest.mark.parametrize("one", BY_NAME.values(), ids=lambda one: one.name)
 def test_a_parameter_fits_its_field(one: parameters.Parameter) -> None:
     kinds = {"text": str, "choice": str, "integer": int, "number": int | float, "boolean": bool, "list": tuple}
+    kinds |= {"regions": tuple}
     assert one.default is None or (one.kind != "image" and isinstance(one.default, kinds[one.kind]))
     assert one.group in GROUPS
     assert all((one.label.en, one.label.zh, one.help.en, one.help.zh))
@@ -77,6 +89,17 @@ REQUESTS = st.builds(
     hires=st.none() | st.builds(HiresPass, scale=NUMBERS, steps=st.integers(), sampler=st.none() | st.text()),
     soft_inpainting=st.none() | st.builds(SoftInpainting, mask_influence=NUMBERS),
     vae_tiles=st.none() | st.builds(VaeTiles, decoder_tile=st.integers(), fast=st.none() | st.booleans()),
+    tiled=st.none()
+    | st.builds(
+        TiledDiffusion,
+        overlap=st.integers(),
+        upscaler=st.none() | st.text(),
+        draw_background=st.booleans(),
+        regions=st.lists(st.builds(Region, x=NUMBERS, prompt=st.text(), seed=st.integers()), max_size=3).map(tuple),
+    ),
+    noise_inversion=st.none() | st.builds(NoiseInversion, retouch=NUMBERS),
+    sd_upscale=st.none() | st.builds(SDUpscale, scale=NUMBERS),
+    keep_structure=st.none() | NUMBERS,
 )
 
 
@@ -126,6 +149,10 @@ def test_pictures_travel_as_hashes() -> None:
         ({"hires": {"scale": "2"}}, "hires.scale", "'2'"),
         ({"soft_inpainting": {"enabled": 1}}, "soft_inpainting.enabled", "true or false"),
         ({"mask": "m"}, "mask", "picture"),
+        ({"tiled": {"regions": {}}}, "tiled.regions", "list of objects"),
+        ({"tiled": {"regions": [3]}}, "tiled.regions", "object"),
+        ({"tiled": {"regions": [{"X": 0}]}}, "tiled.regions.X", "tiled.regions.x"),
+        ({"tiled": {"regions": [{"prompt": 1}]}}, "tiled.regions.prompt", "text"),
         ({"init_image": {"sha256": "../x"}}, "init_image", "picture"),
     ],
 )

@@ -57,7 +57,7 @@ def test_webuiapi_unchanged(port: int, painting: PaintingService) -> None:
         assert isinstance(answer, list)
     assert api.get_embeddings()["loaded"] == {}
     assert "ram" in api.get_memory()
-    assert api.get_scripts()["txt2img"] == ["prompt matrix", "x/y/z plot"]
+    assert api.get_scripts()["txt2img"] == ["prompt matrix", "x/y/z plot", "tiled diffusion", "tiled vae"]
     assert api.refresh_checkpoints() is None
     assert api.get_cmd_flags()["api"] is True
     with pytest.raises(RuntimeError, match="404"):

@@ -10,7 +10,15 @@ from collections.abc import Sequence
 from typing import TypeVar, get_args
 
 from inkwash.core.errors import InvalidRequest
-from inkwash.core.request import Emphasis, InpaintingFill, NoiseSource, Prediction, ResizeMode
+from inkwash.core.request import (
+    Emphasis,
+    InpaintingFill,
+    NoiseSource,
+    Prediction,
+    RegionBlend,
+    ResizeMode,
+    TileMethod,
+)
 
 T = TypeVar("T", bound=str)
 
@@ -32,6 +40,8 @@ PREDICTION_WORDS: dict[str, Prediction] = {
     **{name: name for name in PREDICTIONS},
 }  # what people and programs call them
 RESIZE_MODES: tuple[ResizeMode, ...] = get_args(ResizeMode)
+TILE_METHODS: tuple[TileMethod, ...] = get_args(TileMethod)
+REGION_BLENDS: tuple[RegionBlend, ...] = get_args(RegionBlend)
 LATENT_UPSCALERS = (
     "Latent", "Latent (antialiased)", "Latent (bicubic)", "Latent (bicubic antialiased)", "Latent (nearest)",
     "Latent (nearest-exact)",

@@ -23,10 +23,11 @@ NEGATIVE = "Negative prompt:"
 MINIMUM_PAIRS = 3  # fewer on the last line, and it is taken for prose
 
 # A key starts where a run of key characters starts (the look-behind) and never gives characters back (the "+" after
-# quantifiers), so a long text without colons is scanned once, not once a character.
-_PAIR = re.compile(
-    r"""(?<![\w /-])[ /-]*+(?P<key>\w[\w /-]++):\s*+(?P<value>"(?:\\.|[^\\"])++"(?=\s*+(?:,|$))|[^,]*+)\s*+(?:,|$)"""
-)
+# quantifiers), so a long text without colons is scanned once, not once a character.  A flat {...} is one value, as the
+# Tiled Diffusion extension writes it.
+_END = r"(?=\s*+(?:,|$))"
+_VALUE = rf'''"(?:\\.|[^\\"])++"{_END}|\{{[^{{}}]*+\}}{_END}|[^,]*+'''
+_PAIR = re.compile(rf"(?<![\w /-])[ /-]*+(?P<key>\w[\w /-]++):\s*+(?P<value>{_VALUE})\s*+(?:,|$)")
 _SIZE = re.compile(r"(\d{1,9})x(\d{1,9})", re.ASCII)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from inkwash.core import infotext_tiles
 from inkwash.core.fingerprints import KEYS, fingerprint
 from inkwash.core.request import GenerateRequest, HiresPass, SoftInpainting
 
@@ -60,7 +61,8 @@ def hashes(request: GenerateRequest) -> Found:
 
 
 def extras(request: GenerateRequest) -> Found:
-    return [*_hires(request.hires), *_refiner(request), *_source(request), *_mask(request)]
+    edited = [*_hires(request.hires), *_refiner(request), *_source(request), *_mask(request)]
+    return [*edited, *infotext_tiles.extras(request)]
 
 
 def _hires(hires: HiresPass | None) -> Found:
@@ -127,7 +129,7 @@ def read(parsed: Mapping[str, str], number: Number, whole: Number) -> dict[str, 
     if parsed.get("Soft inpainting enabled") == "True":
         soft = {name: number(key, parsed[key]) for key, name in SOFT if key in parsed}
         values["soft_inpainting"] = SoftInpainting(**soft)
-    return values
+    return values | infotext_tiles.read(parsed, number, whole)
 
 
 def _read_hires(parsed: Mapping[str, str], number: Number, whole: Number) -> HiresPass | None:

@@ -10,16 +10,27 @@ from inkwash.core.choices import (
     EMPHASIS,
     INPAINTING_FILLS,
     NOISE_SOURCES,
+    PICTURE_UPSCALERS,
+    REGION_BLENDS,
     RESIZE_MODES,
     SAMPLERS,
     SCHEDULES,
+    TILE_METHODS,
     UPSCALERS,
     choose,
     prediction_named,
     split_sampler,
 )
 from inkwash.core.errors import InvalidRequest
-from inkwash.core.request import GenerateRequest, HiresPass, SoftInpainting
+from inkwash.core.request import (
+    GenerateRequest,
+    HiresPass,
+    NoiseInversion,
+    Region,
+    SDUpscale,
+    SoftInpainting,
+    TiledDiffusion,
+)
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,7 @@ RANGES: tuple[tuple[str, float | None, float | None], ...] = (
     ("mask_blur_y", 0, 256),
     ("only_masked_padding", 0, 4096),
     ("refiner_switch_at", 0, 1),
+    ("keep_structure", 0, 1),
 )
 HIRES_RANGES: tuple[tuple[str, float, float], ...] = (("scale", 1, 16), ("denoising_strength", 0, 1))
 SOFT_RANGES: tuple[tuple[str, float, float], ...] = (
@@ -74,6 +86,31 @@ SOFT_RANGES: tuple[tuple[str, float, float], ...] = (
     ("difference_contrast", 0, 8),
 )
 TILES_RANGES: tuple[tuple[str, float, float], ...] = (("encoder_tile", 64, 8192), ("decoder_tile", 8, 1024))
+TILED_RANGES: tuple[tuple[str, float, float], ...] = (
+    ("tile_width", 0, 1024),
+    ("tile_height", 0, 1024),
+    ("overlap", 0, 1000),
+    ("tile_batch", 1, 64),
+    ("scale", 1, 16),
+)
+REGION_RANGES: tuple[tuple[str, float, float], ...] = (
+    ("x", 0, 1),
+    ("y", 0, 1),
+    ("w", 0, 1),
+    ("h", 0, 1),
+    ("feather_ratio", 0, 1),
+    ("weight", 0.001, 1000),
+    ("seed", -1, SEED - 1),
+)
+INVERSION_RANGES: tuple[tuple[str, float, float], ...] = (
+    ("steps", 1, 200),
+    ("retouch", 1, 100),
+    ("renoise_strength", 0, 2),
+    ("renoise_kernel", 2, 512),
+)
+SD_UPSCALE_RANGES: tuple[tuple[str, float, float], ...] = (("scale", 1, 16), ("overlap", 0, 512))
+SMALLEST_TILE = 8  # latent pixels
+REGIONS = 64
 UNBOUNDED = ("s_tmax",)  # may be infinite
 
 
@@ -100,6 +137,7 @@ def check(request: GenerateRequest, limits: Limits | None = None) -> GenerateReq
     if request.vae_tiles is not None:
         for field, lowest, highest in TILES_RANGES:
             _check_range(f"vae_tiles.{field}", getattr(request.vae_tiles, field), lowest, highest)
+    _check_redrawing(request, limits)
     sampler, schedule = split_sampler(request.sampler, request.schedule)
     return replace(
         request,
@@ -111,7 +149,90 @@ def check(request: GenerateRequest, limits: Limits | None = None) -> GenerateReq
         inpainting_fill=choose("masked content", request.inpainting_fill, INPAINTING_FILLS),
         resize_mode=choose("resize mode", request.resize_mode, RESIZE_MODES),
         hires=request.hires and _checked_hires(request.hires, limits),
+        tiled=request.tiled and _checked_tiled(request.tiled, limits),
+        noise_inversion=request.noise_inversion and _checked_inversion(request.noise_inversion),
+        sd_upscale=request.sd_upscale and _checked_upscale(request.sd_upscale),
     )
+
+
+def _check_redrawing(request: GenerateRequest, limits: Limits) -> None:
+    """Tiles, SD upscale and noise inversion beside everything else."""
+    upscale, tiled, image = request.sd_upscale, request.tiled, request.init_image
+    if tiled is not None and request.tiling:
+        raise InvalidRequest(
+            "Every tile would wrap around at its own edges.", "Leave tiling or the tiles off.", "tiled"
+        )
+    for field, asked in (
+        ("sd_upscale", upscale),
+        ("noise_inversion", request.noise_inversion),
+        ("tiled.upscaler", tiled and tiled.upscaler),
+    ):
+        if asked and image is None:
+            raise InvalidRequest(f"{field} starts from a picture, and there is none.", "Give init_image.", field)
+    if upscale is not None:
+        for field in ("mask", "depth", "hires"):
+            if getattr(request, field) is not None:
+                remedy = "Leave it out; tiled diffusion (tiled, with an upscaler) goes with masks."
+                raise InvalidRequest(f"SD upscale redraws all of a picture and knows no {field}.", remedy, field)
+    for field, scale in (("sd_upscale.scale", upscale and upscale.scale), ("tiled.scale", _own_scale(tiled))):
+        side = max(image.size) if image is not None else 0
+        if scale and side * scale > limits.side:
+            raise InvalidRequest(
+                f"{field} {scale:g} makes the picture {side * scale:.0f} pixels long; at most {limits.side} fit.",
+                "Take a smaller scale.",
+                field,
+            )
+
+
+def _own_scale(tiled: TiledDiffusion | None) -> float | None:
+    return tiled.scale if tiled is not None and tiled.upscaler else None
+
+
+def _checked_tiled(tiled: TiledDiffusion, limits: Limits) -> TiledDiffusion:
+    for field, lowest, highest in TILED_RANGES:
+        _check_range(f"tiled.{field}", getattr(tiled, field), lowest, highest)
+    sides = [side for side in (tiled.tile_width, tiled.tile_height) if side]
+    for side in sides:
+        if side < SMALLEST_TILE:
+            raise InvalidRequest(
+                f"A tile is {side} latent pixels long; at least {SMALLEST_TILE} make a picture.",
+                "Try 96; 0 is the size the model was made for.",
+                "tiled.tile_width",
+            )
+        if tiled.overlap >= side:
+            raise InvalidRequest(
+                f"Tiles {side} long cannot share {tiled.overlap}.", f"Try {side // 2}.", "tiled.overlap"
+            )
+    if len(tiled.regions) > REGIONS:
+        raise InvalidRequest(
+            f"There are {len(tiled.regions)} regions; at most {REGIONS} are drawn.", "Leave some out.", "tiled.regions"
+        )
+    return replace(
+        tiled,
+        method=choose("tile method", tiled.method, TILE_METHODS),
+        upscaler=tiled.upscaler and choose("upscaler", tiled.upscaler, PICTURE_UPSCALERS),
+        regions=tuple(_checked_region(region, limits) for region in tiled.regions),
+    )
+
+
+def _checked_region(region: Region, limits: Limits) -> Region:
+    for field, lowest, highest in REGION_RANGES:
+        _check_range(f"tiled.regions.{field}", getattr(region, field), lowest, highest)
+    for field in ("prompt", "negative_prompt"):
+        _check_words(f"tiled.regions.{field}", getattr(region, field), limits)
+    return replace(region, blend=choose("region blend", region.blend, REGION_BLENDS))
+
+
+def _checked_inversion(inversion: NoiseInversion) -> NoiseInversion:
+    for field, lowest, highest in INVERSION_RANGES:
+        _check_range(f"noise_inversion.{field}", getattr(inversion, field), lowest, highest)
+    return inversion
+
+
+def _checked_upscale(upscale: SDUpscale) -> SDUpscale:
+    for field, lowest, highest in SD_UPSCALE_RANGES:
+        _check_range(f"sd_upscale.{field}", getattr(upscale, field), lowest, highest)
+    return replace(upscale, upscaler=choose("upscaler", upscale.upscaler, PICTURE_UPSCALERS))
 
 
 def _check_sources(request: GenerateRequest) -> None:
@@ -185,12 +306,16 @@ def _check_text(request: GenerateRequest, limits: Limits) -> None:
     texts = [(field, getattr(request, field)) for field in ("prompt", "negative_prompt")]
     texts += [(f"hires.{field}", getattr(request.hires, field)) for field, _ in texts if request.hires]
     for field, text in texts:
-        if len(text) > limits.prompt:
-            raise InvalidRequest(
-                f"{field} has {len(text)} characters; at most {limits.prompt} are taken.", "Shorten it.", field
-            )
-        if any("\ud800" <= character <= "\udfff" for character in text):
-            raise InvalidRequest(f"{field} is not valid Unicode text.", "Check the terminal's encoding (UTF-8).", field)
+        _check_words(field, text, limits)
+
+
+def _check_words(field: str, text: str, limits: Limits) -> None:
+    if len(text) > limits.prompt:
+        raise InvalidRequest(
+            f"{field} has {len(text)} characters; at most {limits.prompt} are taken.", "Shorten it.", field
+        )
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise InvalidRequest(f"{field} is not valid Unicode text.", "Check the terminal's encoding (UTF-8).", field)
 
 
 def _check_side(field: str, side: int, limits: Limits) -> None:

@@ -5,21 +5,51 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from inkwash.core.limits import HIRES_RANGES, MULTIPLE, RANGES, SOFT_RANGES, TILES_RANGES, Limits
-from inkwash.core.request import GenerateRequest, HiresPass, SoftInpainting, VaeTiles
+from inkwash.core.limits import (
+    HIRES_RANGES,
+    INVERSION_RANGES,
+    MULTIPLE,
+    RANGES,
+    REGION_RANGES,
+    SD_UPSCALE_RANGES,
+    SOFT_RANGES,
+    TILED_RANGES,
+    TILES_RANGES,
+    Limits,
+)
+from inkwash.core.request import (
+    GenerateRequest,
+    HiresPass,
+    NoiseInversion,
+    Region,
+    SDUpscale,
+    SoftInpainting,
+    TiledDiffusion,
+    VaeTiles,
+)
 
-Kind = Literal["text", "integer", "number", "boolean", "choice", "list", "image"]
+Kind = Literal["text", "integer", "number", "boolean", "choice", "list", "image", "regions"]
 Source = Literal["models", "vaes", "upscalers", "samplers", "schedules", "styles"]
-Group = Literal["prompt", "picture", "model", "seed", "sampling", "guidance", "hires", "edit"]
+Group = Literal["prompt", "picture", "model", "seed", "sampling", "guidance", "hires", "edit", "tiles"]
 
-Nested = HiresPass | SoftInpainting | VaeTiles
-NESTED: dict[str, Nested] = {"hires": HiresPass(), "soft_inpainting": SoftInpainting(), "vae_tiles": VaeTiles()}
+Nested = HiresPass | SoftInpainting | TiledDiffusion | NoiseInversion | SDUpscale | VaeTiles
+NESTED: dict[str, Nested] = {
+    "hires": HiresPass(),
+    "soft_inpainting": SoftInpainting(),
+    "tiled": TiledDiffusion(),
+    "noise_inversion": NoiseInversion(),
+    "sd_upscale": SDUpscale(),
+    "vae_tiles": VaeTiles(),
+}
 """Fields that are objects of their own, or None, with the defaults of theirs."""
+
+REGIONS = "tiled.regions"
+"""A list of objects; their fields have names below it: "tiled.regions.x"."""
 
 SWITCH = "enabled"
 """Of a nested object in JSON: false is None, so that a form can keep its values while it is off."""
 
-_DEFAULTS = GenerateRequest()
+_DEFAULTS, _REGION = GenerateRequest(), Region()
 
 
 @dataclass(frozen=True)
@@ -50,6 +80,8 @@ class Parameter:
         outer, _, inner = self.name.rpartition(".")
         if inner == SWITCH:
             return False
+        if outer == REGIONS:
+            return getattr(_REGION, inner)
         return getattr(NESTED[outer] if outer else _DEFAULTS, inner)
 
     def range(self, limits: Limits) -> tuple[float | None, float | None]:
@@ -57,12 +89,22 @@ class Parameter:
         return _ranges(limits).get(self.name, (None, None))
 
 
+_INNER_RANGES = {
+    "hires": HIRES_RANGES,
+    "soft_inpainting": SOFT_RANGES,
+    "tiled": TILED_RANGES,
+    REGIONS: REGION_RANGES,
+    "noise_inversion": INVERSION_RANGES,
+    "sd_upscale": SD_UPSCALE_RANGES,
+    "vae_tiles": TILES_RANGES,
+}
+
+
 def _ranges(limits: Limits) -> dict[str, tuple[float | None, float | None]]:
+    inner = {f"{outer}.{name}": (low, high) for outer, ranges in _INNER_RANGES.items() for name, low, high in ranges}
     return {
         **{name: (lowest, highest) for name, lowest, highest in RANGES},
-        **{f"hires.{name}": (lowest, highest) for name, lowest, highest in HIRES_RANGES},
-        **{f"soft_inpainting.{name}": (lowest, highest) for name, lowest, highest in SOFT_RANGES},
-        **{f"vae_tiles.{name}": (lowest, highest) for name, lowest, highest in TILES_RANGES},
+        **inner,
         "width": (MULTIPLE, limits.side),
         "height": (MULTIPLE, limits.side),
         "steps": (1, limits.steps),

@@ -10,8 +10,9 @@ import math
 
 from inkwash.core.choices import EMPHASIS, NOISE_SOURCES, PREDICTIONS
 from inkwash.core.limits import MULTIPLE, Limits
-from inkwash.core.parameter import NESTED, Group, Parameter, Text
+from inkwash.core.parameter import NESTED, REGIONS, Group, Parameter, Text
 from inkwash.core.parameters_edits import EDITING, HIRES, REFINING
+from inkwash.core.parameters_tiles import REGION, TILES
 
 __all__ = ["BY_NAME", "GROUPS", "PARAMETERS", "Parameter", "Text", "describe", "help_of", "json_schema"]
 
@@ -24,6 +25,7 @@ GROUPS: dict[Group, Text] = {
     "guidance": Text("Guidance", "引导"),
     "hires": Text("Hires fix", "高清修复"),
     "edit": Text("Picture to picture", "图生图"),
+    "tiles": Text("Tiles and enlarging", "分块与放大"),
 }
 
 _DRAWING: tuple[Parameter, ...] = (
@@ -247,8 +249,8 @@ _DRAWING: tuple[Parameter, ...] = (
         Text("Fraction of the first steps without guidance.", "开头这个比例的步数不加引导。"), step=0.01,
     ),
 )  # fmt: skip
-PARAMETERS = (*_DRAWING, *REFINING, *HIRES, *EDITING)
-BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
+PARAMETERS = (*_DRAWING, *REFINING, *HIRES, *EDITING, *TILES)
+BY_NAME = {parameter.name: parameter for parameter in (*PARAMETERS, *REGION)}
 
 
 def help_of(name: str) -> str:
@@ -277,13 +279,13 @@ def _object(properties: dict[str, object]) -> dict[str, object]:
 
 def _inner(name: str, limits: Limits) -> dict[str, object]:
     """The properties of a nested object."""
-    inside = [parameter for parameter in PARAMETERS if parameter.name.startswith(f"{name}.")]
+    inside = [parameter for parameter in BY_NAME.values() if parameter.name.rpartition(".")[0] == name]
     return {parameter.name.removeprefix(f"{name}."): _schema(parameter, limits) for parameter in inside}
 
 
 def _describe(parameter: Parameter, limits: Limits) -> dict[str, object]:
     lowest, highest = parameter.range(limits)
-    return {
+    described: dict[str, object] = {
         "name": parameter.name,
         "kind": parameter.kind,
         "default": _plain(parameter.default),
@@ -297,10 +299,16 @@ def _describe(parameter: Parameter, limits: Limits) -> dict[str, object]:
         "label": {"en": parameter.label.en, "zh": parameter.label.zh},
         "help": {"en": parameter.help.en, "zh": parameter.help.zh},
     }
+    if parameter.name == REGIONS:
+        described["fields"] = [_describe(field, limits) for field in REGION]
+    return described
 
 
 def _schema(parameter: Parameter, limits: Limits) -> dict[str, object]:
-    types = {"text": ["string"], "choice": ["string"], "list": ["array"], "image": ["object", "string"]}
+    types = {
+        "text": ["string"], "choice": ["string"], "list": ["array"], "regions": ["array"],
+        "image": ["object", "string"],
+    }  # fmt: skip
     schema: dict[str, object] = {
         "type": [*types.get(parameter.kind, [parameter.kind]), "null"],  # null: the default
         "default": _plain(parameter.default),
@@ -314,6 +322,8 @@ def _schema(parameter: Parameter, limits: Limits) -> dict[str, object]:
         schema["maximum"] = highest
     if parameter.kind == "list":
         schema["items"] = {"type": "string" if parameter.source else "number"}
+    if parameter.name == REGIONS:
+        schema["items"] = _object(_inner(REGIONS, limits))
     if parameter.choices and not parameter.source:
         schema["enum"] = [*parameter.choices, None]
     return schema

@@ -15,6 +15,8 @@ NoiseSource = Literal["CPU", "GPU", "NV"]
 InpaintingFill = Literal["fill", "original", "latent noise", "latent nothing"]
 Prediction = Literal["epsilon", "v_prediction", "sample"]
 ResizeMode = Literal["just resize", "crop and resize", "resize and fill", "latent"]
+TileMethod = Literal["MultiDiffusion", "Mixture of Diffusers"]
+RegionBlend = Literal["Background", "Foreground"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,67 @@ class VaeTiles:
     encoder_tile: int = 1024  # pixels a side
     decoder_tile: int = 96  # latent pixels a side
     fast: bool | None = None  # norms' statistics from samples of the picture: near, not equal; None: above 2048x2048
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """A rectangle of the picture with a prompt of its own, put behind the request's.
+
+    x, y, w, h: its corner, width and height as fractions of the picture.  "Background" regions are averaged with
+    whatever else is drawn there, "Foreground" ones are laid over it.
+    """
+
+    x: float = 0.4
+    y: float = 0.4
+    w: float = 0.2
+    h: float = 0.2
+    prompt: str = ""
+    negative_prompt: str = ""
+    blend: RegionBlend = "Background"
+    feather_ratio: float = 0.2  # of half the shorter side: how far a foreground region fades in from its edge
+    weight: float = 1.0  # beside the other regions of its kind, and beside the tiles, which count 1
+    seed: int = -1  # of the noise it starts from; negative: the picture's own noise
+
+
+@dataclass(frozen=True, kw_only=True)
+class TiledDiffusion:
+    """The U-Net sees the picture in overlapping tiles, whose predictions are mixed at every step.
+
+    MultiDiffusion (arXiv:2302.08113) takes their mean; Mixture of Diffusers (arXiv:2302.02412) trusts a tile's middle
+    more than its edge.  Sizes are in latent pixels, 8 of the picture's; 0: of the size the model was made for.
+    """
+
+    method: TileMethod = "MultiDiffusion"
+    tile_width: int = 96
+    tile_height: int = 96
+    overlap: int = 48
+    tile_batch: int = 4  # tiles of one U-Net call
+    upscaler: str | None = None  # enlarges init_image first; a name of ``inkwash.core.choices.PICTURE_UPSCALERS``
+    scale: float = 2.0  # how many times, with an upscaler
+    regions: tuple[Region, ...] = ()
+    draw_background: bool = True  # False: no tiles where there are regions, which must then cover the picture
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoiseInversion:
+    """init_image starts from the noise that leads back to it, found by walking the sampler's way backwards.
+
+    Where the picture has details, fresh noise takes that noise's place.
+    """
+
+    steps: int = 10
+    retouch: float = 1.0  # above 1 the way back assumes less noise than there is, which leaves more to draw
+    renoise_strength: float = 1.0  # of the fresh noise; 0: none
+    renoise_kernel: int = 64  # pixels around a place in which details are looked for
+
+
+@dataclass(frozen=True, kw_only=True)
+class SDUpscale:
+    """init_image is enlarged, then redrawn tile by tile at the request's width x height (None: the model's own)."""
+
+    upscaler: str = "Lanczos"  # a name of ``inkwash.core.choices.PICTURE_UPSCALERS``
+    scale: float = 2.0
+    overlap: int = 64  # pixels over which neighbouring tiles fade into one another
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +203,11 @@ class GenerateRequest:
     only_masked: bool = False  # draw only the mask's surroundings, at full size, and paste them back
     only_masked_padding: int = 32  # pixels of surroundings
     soft_inpainting: SoftInpainting | None = None
+
+    tiled: TiledDiffusion | None = None  # for pictures larger than the model was made for
+    noise_inversion: NoiseInversion | None = None
+    sd_upscale: SDUpscale | None = None
+    keep_structure: float | None = None  # 0..1: the low frequencies of what is drawn over stay; None: see ``prepare``
 
     hires: HiresPass | None = None
     refiner: str | None = None  # a model that takes over ...

@@ -65,3 +65,8 @@ def _filled(image: Image.Image, size: Size) -> Image.Image:
 def whole_eighths(size: Size) -> Size:
     """The size rounded down to multiples of 8, at least 8: what latents can stand for."""
     return max(8, size[0] // 8 * 8), max(8, size[1] // 8 * 8)
+
+
+def scaled(size: Size, scale: float) -> Size:
+    """So many times as large, rounded to whole pixels, then down to multiples of 8."""
+    return whole_eighths((round(size[0] * scale), round(size[1] * scale)))

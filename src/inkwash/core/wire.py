@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from inkwash.core.choices import nearest
 from inkwash.core.errors import InvalidRequest
-from inkwash.core.parameter import NESTED, SWITCH, Kind, Nested
+from inkwash.core.parameter import NESTED, REGIONS, SWITCH, Kind, Nested
 from inkwash.core.parameters import BY_NAME
-from inkwash.core.request import GenerateRequest
+from inkwash.core.request import GenerateRequest, Region
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -33,6 +33,7 @@ _WORDS: dict[Kind, str] = {
     "boolean": "true or false",
     "list": "a list",
     "image": 'a picture, {"sha256": "..."}',
+    "regions": "a list of objects",
 }
 
 Keep = Callable[["Image"], str]
@@ -62,9 +63,14 @@ def _plain(name: str, value: Any, keep: Keep | None) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _differing(value: Nested, default: object) -> dict[str, Any]:
+def _differing(value: Nested | Region, default: object) -> dict[str, Any]:
     given = {field.name: getattr(value, field.name) for field in fields(value)}
-    return {name: part for name, part in given.items() if part != getattr(default, name)}
+    return {name: _inner(part) for name, part in given.items() if part != getattr(default, name)}
+
+
+def _inner(part: object) -> object:
+    """Regions are the only list that is nested."""
+    return [_differing(region, Region()) for region in part] if isinstance(part, tuple) else part
 
 
 def from_json(values: Mapping[str, Any], find: Find | None = None) -> GenerateRequest:
@@ -106,14 +112,25 @@ def _found(name: str, digest: str, find: Find) -> Image:
 
 def _nested(name: str, value: object) -> Nested | None:
     """An object that is there is switched on, unless it says otherwise."""
+    read = _fields(name, value)
+    return type(NESTED[name])(**read) if read.pop(SWITCH, True) else None
+
+
+def _fields(name: str, value: object) -> dict[str, Any]:
+    """What an object says of its fields, null left out."""
     if not isinstance(value, Mapping):
         raise InvalidRequest(f"{name} is {_shown(value)}; it must be an object.", "Put its fields in { }.", name)
-    inside = [known.removeprefix(f"{name}.") for known in BY_NAME if known.startswith(f"{name}.")]
+    inside = [known.rpartition(".")[2] for known in BY_NAME if known.rpartition(".")[0] == name]
     for inner in value:
         if inner not in inside:
             raise _unknown(f"{name}.{inner}", [f"{name}.{known}" for known in inside], name)
-    read = {inner: _read(f"{name}.{inner}", part) for inner, part in value.items() if part is not None}
-    return type(NESTED[name])(**read) if read.pop(SWITCH, True) else None
+    return {inner: _read(f"{name}.{inner}", part) for inner, part in value.items() if part is not None}
+
+
+def _regions(name: str, value: object) -> tuple[Region, ...]:
+    if not isinstance(value, list | tuple):
+        raise _wrong(name, value)
+    return tuple(Region(**_fields(REGIONS, part)) for part in value)
 
 
 def _unknown(name: str, known: list[str], whose: str) -> InvalidRequest:
@@ -173,6 +190,7 @@ _READ: dict[Kind, Callable[[str, object], object]] = {
     "integer": _integer,
     "number": _number,
     "boolean": _boolean,
+    "regions": _regions,
 }
 
 

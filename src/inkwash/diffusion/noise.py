@@ -7,8 +7,8 @@ A1111's.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Iterable
+from typing import Literal, Self
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from torch import Tensor
 from inkwash.core.errors import InvalidRequest
 from inkwash.diffusion.brownian import BrownianTree
 from inkwash.diffusion.philox import Philox
+from inkwash.diffusion.tiles import Box
 
 NoiseSource = Literal["CPU", "GPU", "NV"]
 Draws = Callable[[tuple[int, ...]], Tensor]
@@ -67,6 +68,12 @@ class PictureNoise:
         # The frame around resized noise is this generator's first draw, so later draws match those of a plain picture.
         self._initial = noise if same_size else centred(noise, later(shape))
         self._later = draws(source, seed + ensd, device) if ensd else later
+
+    def patched(self, patches: Iterable[tuple[Box, Tensor]]) -> Self:
+        """This noise with other first noise, (channels, height, width), in some boxes; later ones lie over others."""
+        for box, noise in patches:
+            self._initial[(..., *box.place)] = noise
+        return self
 
     def initial(self) -> Tensor:
         """The noise the picture starts from, (channels, h, w); the same at every call."""

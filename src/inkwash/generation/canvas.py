@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -112,6 +113,13 @@ def _small(request: GenerateRequest, enlarges: int) -> Canvas:
     width, height = drawing_size(request)
     picture = _fitting(request, (width // enlarges, height // enlarges), None)(flattened(request.init_image))
     return Canvas(picture, colours=_colours(request, picture))
+
+
+def enlarged(request: GenerateRequest, large: Image.Image) -> GenerateRequest:
+    """The request with its picture enlarged, and whatever lies over it."""
+    over = {name: image for name in ("mask", "latent_mask", "depth") if (image := getattr(request, name)) is not None}
+    fitted = {name: resize(image, large.size) for name, image in over.items()}
+    return dataclasses.replace(request, init_image=large, **fitted)  # type: ignore[arg-type]
 
 
 def drawing_size(request: GenerateRequest) -> Size:

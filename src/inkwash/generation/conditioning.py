@@ -10,6 +10,7 @@ from torch import Tensor
 
 from inkwash.checkpoint.families import Number
 from inkwash.core.request import Emphasis
+from inkwash.diffusion.tiles import Box
 from inkwash.generation.run import Beside, Encoded, EncodeText, Row, Run
 from inkwash.models.stable_diffusion import StableDiffusion
 from inkwash.prompt import parse_compositions, schedule, tokenize
@@ -93,19 +94,30 @@ def as_negative(model: StableDiffusion, prompt: str, text: Encoded) -> Encoded:
     return replace(text, score=LOW_SCORE)
 
 
-def row(model: StableDiffusion, x: Tensor, sigma: float, text: Encoded, beside: Beside | None = None) -> Row:
-    """One line of a U-Net call on the whole picture x, (4, h, w).
+def row(
+    model: StableDiffusion,
+    x: Tensor,
+    sigma: float,
+    text: Encoded,
+    beside: Beside | None = None,
+    box: Box | None = None,
+) -> Row:
+    """One line of a U-Net call on the picture x, (4, h, w), or on what lies in a box of it; beside: of the whole.
 
-    SDXL is told that the picture was never larger and is not cut, as in A1111 by default.
+    SDXL is told that the picture was never larger and where it is cut: not at all, as in A1111, or at the box.
     """
+    seen = x if box is None else box.of(x)
     added = None
     if text.pooled is not None:
         height, width = (side * model.latent_factor for side in x.shape[1:])
-        told: dict[Number, float] = {"height": height, "width": width, "top": 0, "left": 0}
-        told |= {"target height": height, "target width": width, "score": text.score}
+        top, left = (0, 0) if box is None else (box.top * model.latent_factor, box.left * model.latent_factor)
+        told: dict[Number, float] = {"height": height, "width": width, "top": top, "left": left}
+        told |= {"target height": seen.shape[1] * model.latent_factor}
+        told |= {"target width": seen.shape[2] * model.latent_factor, "score": text.score}
         added = model.added(text.pooled, told)
     beside = beside or Beside()
-    return Row(x, sigma, text.context, beside.concat, added, beside.noise_level)
+    concat = beside.concat if box is None or beside.concat is None else box.of(beside.concat)
+    return Row(seen, sigma, text.context, concat, added, beside.noise_level)
 
 
 def to_common_length(contexts: Sequence[Tensor], length: int) -> list[Tensor]:

@@ -186,6 +186,12 @@ class Engine:
         latent = name.casefold() in {known.casefold() for known in LATENT_UPSCALERS}
         return None if request.hires is None or latent else self.upscaler(name, LATENT_UPSCALERS)
 
+    def _source_upscaler(self, request: GenerateRequest) -> Upscaler | None:
+        """None: the picture to start from is not enlarged, or there is none."""
+        enlarging = request.sd_upscale or request.tiled
+        name = enlarging.upscaler if enlarging else None
+        return self.upscaler(name) if name and request.init_image is not None else None
+
     def generate(self, request: GenerateRequest, progress: Progress | None = None) -> Result:
         """Draw batch_count x batch_size pictures: batches one after another, the pictures of a batch side by side.
 
@@ -241,7 +247,8 @@ class Engine:
             seen = _seen(request, view)
             others = {name: seen(other) for name, other in others.items()}
             depth = self._estimated_depth(request, [own, *others.values()])
-            job = plan(request, seen(own), self.library, others, upscaler, self.limits, depth)
+            upscalers = upscaler, self._source_upscaler(request)
+            job = plan(request, seen(own), self.library, others, *upscalers, self.limits, depth)
             strict = self._strict(job.request)
             check_memory(job.request, memory_of(job, strict), self.compute.device)
             tell(started(job))

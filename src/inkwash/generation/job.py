@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,11 +15,13 @@ from inkwash import __version__
 from inkwash.core import infotext
 from inkwash.core.errors import Enough, InkwashError
 from inkwash.core.limits import Limits
+from inkwash.core.masks import flattened
 from inkwash.core.progress import Decoding, Drawn, Progress, Started, Step
-from inkwash.core.request import GenerateRequest, HiresPass
-from inkwash.core.resizing import Size
+from inkwash.core.request import GenerateRequest, HiresPass, Region
+from inkwash.core.resizing import Size, scaled
 from inkwash.diffusion.noise import PictureNoise
-from inkwash.generation.canvas import Canvas, canvas_of, drawing_size
+from inkwash.diffusion.tiles import Box
+from inkwash.generation.canvas import Canvas, canvas_of, drawing_size, enlarged
 from inkwash.generation.cautions import cautions
 from inkwash.generation.conditioning import TextSettings
 from inkwash.generation.latents import Source, source_of
@@ -27,13 +29,16 @@ from inkwash.generation.loop import MAX_ROWS
 from inkwash.generation.pictures import as_image
 from inkwash.generation.prepare import sampling_of, settle
 from inkwash.generation.refine import Enlarging, enlarge, enlarging_of, second_pass
-from inkwash.generation.run import Decode, Run
+from inkwash.generation.regions import box_of, region_shares
+from inkwash.generation.run import Decode, Encode, Enlarge, Run
+from inkwash.generation.sd_upscale import Mosaic, mosaic_of, tile_by_tile
 from inkwash.generation.suits import check_depth, check_enlarging
-from inkwash.generation.tasks import Drawing, Refiner, Sampling, Watch, Wishes, img2img, txt2img, upscale
+from inkwash.generation.tasks import Drawing, Refiner, RegionWish, Sampling, Watch, Wishes, img2img, txt2img, upscale
+from inkwash.generation.tiled import tiles_of
 from inkwash.generation.wording import Library, Wording, word
 from inkwash.imaging.upscale import Upscaler
 from inkwash.models.stable_diffusion import StableDiffusion
-from inkwash.prompt import advise, load_tokenizer
+from inkwash.prompt import advise, load_tokenizer, parse_networks
 from inkwash.runtime.memory import LATENT_PIXELS, working_memory
 
 ADVISED = 10_000
@@ -49,6 +54,7 @@ class Picture:
     subseed: int
     wording: Wording
     hires_wording: Wording | None = None  # where the second pass has prompts of its own
+    regions: tuple[Region, ...] = ()  # with their prompts worded and their seeds this picture's
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +68,8 @@ class Job:
     canvas: Canvas | None = None  # of a request that starts from a picture
     enlarging: Enlarging | None = None  # its hires pass
     refiner: Refiner | None = None
+    source_upscaler: Upscaler | None = None  # of the picture it starts from
+    mosaic: Mosaic | None = None  # of SD upscale
 
     @property
     def last_model(self) -> StableDiffusion:
@@ -70,19 +78,32 @@ class Job:
 
     @property
     def size(self) -> Size:
-        """Pixels of what is decoded in the end."""
+        """Pixels of the finished picture, or of what is drawn for it."""
+        if self.mosaic:
+            return self.mosaic.size
         return self.enlarging.size if self.enlarging else drawing_size(self.request)
+
+    @property
+    def decoded(self) -> Size:
+        """Pixels of what the decoder makes at once."""
+        return self.mosaic.tile if self.mosaic else self.size
 
     @property
     def sigmas(self) -> list[float]:
         """Of every pass, one after another."""
         later = self.enlarging.sampling.sigmas.tolist() if self.enlarging else []
-        return [*self.sampling.sigmas.tolist(), *later]
+        return [*self.sampling.sigmas.tolist() * self.tiles, *later]
 
     @property
     def steps(self) -> tuple[int, int]:
         """Of the first pass, and of the hires pass."""
-        return len(self.sampling.sigmas) - 1, len(self.enlarging.sampling.sigmas) - 1 if self.enlarging else 0
+        first = (len(self.sampling.sigmas) - 1) * self.tiles
+        return first, len(self.enlarging.sampling.sigmas) - 1 if self.enlarging else 0
+
+    @property
+    def tiles(self) -> int:
+        """Pictures that one is put together from."""
+        return len(self.mosaic.boxes) if self.mosaic else 1
 
     def batches(self) -> Iterator[tuple[Picture, ...]]:
         """Pictures that are drawn side by side, in order."""
@@ -102,6 +123,15 @@ class EndedEarly(Exception):
 
 
 @dataclass(frozen=True, eq=False)
+class Made:
+    """A picture and its latents, (4, h, w) float32 on the CPU.  step: at which it was ended early, if it was."""
+
+    latents: Tensor
+    image: Image.Image
+    step: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Finish:
     """What one picture's run returns."""
 
@@ -116,13 +146,14 @@ def plan(
     library: Library,
     others: Mapping[str, StableDiffusion] | None = None,
     upscaler: Upscaler | None = None,
+    source_upscaler: Upscaler | None = None,
     limits: Limits | None = None,
     depth: Image.Image | None = None,
 ) -> Job:
     """Decide everything before anything is drawn.  others: hires and refiner models, by name.
 
-    upscaler: of pictures, where the hires pass names one.  limits: of what may be asked for.  depth: as estimated of
-    the picture, where the request gives none.
+    upscaler, source_upscaler: of pictures, where the hires pass names one, or the picture to start from is enlarged.
+    limits: of what may be asked for.  depth: as estimated of the picture, where the request gives none.
 
     Raises InvalidRequest.
     """
@@ -136,6 +167,7 @@ def plan(
             subseed=settled.subseed + (index if varied else 0),
             wording=word(settled, settled.seed + index, library),
             hires_wording=_hires_wording(settled, settled.seed + index, library),
+            regions=_regions(settled, index, library),
         )
         for index in range(settled.batch_size * settled.batch_count)
     )
@@ -145,15 +177,41 @@ def plan(
     enlarging = enlarging_of(settled, hires, later, sampling, upscaler) if hires else None
     last = enlarging.sampling if enlarging else sampling
     check_depth(settled, [model, later, *others.values()], depth is not None)
+    _check_tiles(settled, model.latent_factor, [drawing_size(settled), *([enlarging.size] if enlarging else [])])
+    redrawn = settled.sd_upscale
     return Job(
         model,
         settled,
         sampling,
         pictures,
-        canvas=canvas_of(settled, model.enlarges, depth),
+        canvas=None if redrawn else canvas_of(settled, model.enlarges, depth),
         enlarging=enlarging,
         refiner=_refiner(settled, others, last),
+        source_upscaler=source_upscaler,
+        mosaic=mosaic_of(settled, redrawn, model.latent_factor) if redrawn else None,
     )
+
+
+def _regions(request: GenerateRequest, index: int, library: Library) -> tuple[Region, ...]:
+    """The regions as one picture draws them."""
+    later = 0 if request.subseed_strength > 0 else index
+    told = []
+    for region in request.tiled.regions if request.tiled else ():
+        own = dataclasses.replace(request, prompt=region.prompt, negative_prompt=region.negative_prompt, styles=())
+        worded = word(own, request.seed + index, library)
+        seed = region.seed + later if region.seed >= 0 else region.seed
+        prompts = {"prompt": worded.full_prompt, "negative_prompt": worded.full_negative_prompt}
+        told.append(dataclasses.replace(region, seed=seed, **prompts))  # type: ignore[arg-type]
+    return tuple(told)
+
+
+def _check_tiles(request: GenerateRequest, factor: int, sizes: Sequence[Size]) -> None:
+    """Tiles and regions of every pass.  Raises InvalidRequest."""
+    for width, height in sizes if request.tiled else ():
+        assert request.tiled is not None
+        tiles_of(request.tiled, Box(0, 0, height // factor, width // factor))
+        if request.tiled.regions:
+            region_shares(request.tiled, (height // factor, width // factor))
 
 
 def _hires_wording(request: GenerateRequest, seed: int, library: Library) -> Wording | None:
@@ -193,6 +251,7 @@ def infotext_of(job: Job, picture: Picture, origin: Origin) -> str:
         negative_prompt=wording.full_negative_prompt,
         styles=(),
         hires=_hires_told(job, picture.hires_wording, origin),
+        tiled=job.request.tiled and dataclasses.replace(job.request.tiled, regions=picture.regions),
         refiner=origin.refiner_name or job.request.refiner,
     )
     return infotext.write(
@@ -238,27 +297,78 @@ def draw(job: Job, picture: Picture, text: str, tell: Progress) -> Run[Finish]:
 
     Ended early, it is decoded as the model sees it by then, at the size of the pass under way, and its text says so.
     """
+    made = yield from (drawn(job, picture, tell) if job.mosaic is None else upscaled(job, job.mosaic, picture, tell))
+    text = text if made.step is None else f"{text}, Ended at step: {made.step}"
+    tell(Drawn(picture.index, len(job.pictures), made.image, text, picture.seed, made.step))
+    return Finish(made.latents, made.image, text)
+
+
+def drawn(job: Job, picture: Picture, tell: Progress) -> Run[Made]:
+    """The picture at once."""
+    canvas = yield from _canvas(job)
     try:
-        drawing, model, step = (yield from passes(job, picture, tell)), job.last_model, None
+        drawing, model, step = (yield from passes(job, picture, canvas, tell)), job.last_model, None
     except EndedEarly as early:
         drawing, model, step = Drawing(early.denoised), early.model, early.step
-        text = f"{text}, Ended at step: {step}"
-    if not bool(torch.isfinite(drawing.latents).all()):
+    _check_finite(drawing.latents, picture)
+    tell(Decoding(picture.index, len(job.pictures)))
+    image = as_image((yield Decode(model, drawing.latents)))
+    if canvas is not None:
+        image = canvas.finish(image, None if drawing.moved is None else as_image(drawing.moved.cpu()))
+    return Made(drawing.latents.cpu(), image, step)
+
+
+def upscaled(job: Job, mosaic: Mosaic, picture: Picture, tell: Progress) -> Run[Made]:
+    """SD upscale.  Each tile has the next seed, as in A1111; ended early, those to come stay as they were enlarged."""
+    assert job.request.init_image is not None
+    assert job.source_upscaler is not None
+    large: Image.Image = yield Enlarge(job.source_upscaler, flattened(job.request.init_image), mosaic.size)
+    steps, ended = len(job.sampling.sigmas) - 1, list[int]()
+
+    def one(number: int, pixels: Image.Image) -> Run[Tensor]:
+        own = dataclasses.replace(picture, seed=picture.seed + number)
+        source = source_of(Canvas(pixels), job.request)
+        if ended:
+            encoded: Tensor = yield Encode(job.model, source.picture)
+            return encoded
+        wishes, noise = wishes_of(job, picture, picture.wording), noise_of(job, own, mosaic.tile)
+        watch = _watch(job, picture, tell, job.model, job.sampling, number * steps)
+        try:
+            drawing = yield from img2img(job.model, wishes, job.sampling, source, noise, watch, job.refiner)
+        except EndedEarly as early:
+            ended.append(early.step)
+            drawing = Drawing(early.denoised)
+        _check_finite(drawing.latents, picture)
+        return drawing.latents
+
+    latents, whole = yield from tile_by_tile(job.model, mosaic, large, one)
+    tell(Decoding(picture.index, len(job.pictures)))
+    colours = large if job.request.color_correction else None
+    image = Canvas(large, colours=colours).finish(as_image(whole))
+    return Made(latents, image, ended[0] if ended else None)
+
+
+def _canvas(job: Job) -> Run[Canvas | None]:
+    """What is drawn on; the picture it shows is enlarged first, where that is asked for."""
+    tiled, image = job.request.tiled, job.request.init_image
+    if job.source_upscaler is None or tiled is None or image is None:
+        return job.canvas
+    large: Image.Image = yield Enlarge(job.source_upscaler, flattened(image), scaled(image.size, tiled.scale))
+    depth = None if job.canvas is None else job.canvas.depth
+    return canvas_of(enlarged(job.request, large), job.model.enlarges, depth)
+
+
+def _check_finite(latents: Tensor, picture: Picture) -> None:
+    if not bool(torch.isfinite(latents).all()):
         raise InkwashError(
             f"Picture {picture.index + 1} turned into numbers that are not finite (NaN) and cannot be shown.",
             "Use float32 (--dtype float32), a lower CFG scale or another sampler; if it stays, the file is damaged.",
         )
-    tell(Decoding(picture.index, len(job.pictures)))
-    image = as_image((yield Decode(model, drawing.latents)))
-    if job.canvas is not None:
-        image = job.canvas.finish(image, None if drawing.moved is None else as_image(drawing.moved.cpu()))
-    tell(Drawn(picture.index, len(job.pictures), image, text, picture.seed, step))
-    return Finish(drawing.latents.cpu(), image, text)
 
 
-def passes(job: Job, picture: Picture, tell: Progress) -> Run[Drawing]:
+def passes(job: Job, picture: Picture, canvas: Canvas | None, tell: Progress) -> Run[Drawing]:
     """The first pass, and the second where there is one.  Raises EndedEarly."""
-    source = source_of(job.canvas, job.request) if job.canvas else None
+    source = source_of(canvas, job.request) if canvas else None
     drawing = yield from first_pass(job, picture, source, tell)
     if job.enlarging is None:
         return drawing
@@ -266,7 +376,7 @@ def passes(job: Job, picture: Picture, tell: Progress) -> Run[Drawing]:
     latents = yield from second_pass(
         job.enlarging,
         original,
-        wishes_of(job, picture.hires_wording or picture.wording),
+        wishes_of(job, picture, picture.hires_wording or picture.wording),
         source,
         noise_of(job, picture, job.enlarging.size),
         _watch(job, picture, tell, job.enlarging.model, job.enlarging.sampling, job.steps[0]),
@@ -277,7 +387,7 @@ def passes(job: Job, picture: Picture, tell: Progress) -> Run[Drawing]:
 
 def first_pass(job: Job, picture: Picture, source: Source | None, tell: Progress) -> Run[Drawing]:
     """From noise, or from a picture."""
-    wishes, noise = wishes_of(job, picture.wording), noise_of(job, picture, drawing_size(job.request))
+    wishes, noise = wishes_of(job, picture, picture.wording), noise_of(job, picture, drawing_size(job.request))
     watch = _watch(job, picture, tell, job.model, job.sampling, 0)
     refiner = None if job.enlarging else job.refiner
     if source is not None and job.model.spec.low_res is not None:
@@ -285,13 +395,25 @@ def first_pass(job: Job, picture: Picture, source: Source | None, tell: Progress
         return Drawing((yield from upscale(job.model, wishes, job.sampling, source, level, noise, watch)))
     if source is not None:
         return (yield from img2img(job.model, wishes, job.sampling, source, noise, watch, refiner))
-    prompts = wishes.prompt, wishes.negative_prompt, wishes.text
-    return Drawing((yield from txt2img(job.model, *prompts, job.sampling, noise, watch, refiner)))
+    return Drawing((yield from txt2img(job.model, wishes, job.sampling, noise, watch, refiner)))
 
 
-def wishes_of(job: Job, wording: Wording) -> Wishes:
+def wishes_of(job: Job, picture: Picture, wording: Wording) -> Wishes:
+    """wording: of the pass; what a region is to show is put behind it."""
     settings = TextSettings(job.request.clip_skip, job.request.emphasis)
-    return Wishes(wording.prompt, wording.negative_prompt, settings)
+    regions = tuple(
+        RegionWish(
+            region,
+            _joined(wording.prompt, parse_networks(region.prompt)[0]),
+            _joined(wording.negative_prompt, region.negative_prompt),
+        )
+        for region in picture.regions
+    )
+    return Wishes(wording.prompt, wording.negative_prompt, settings, regions)
+
+
+def _joined(*texts: str) -> str:
+    return ", ".join(text for text in texts if text)
 
 
 def started(job: Job) -> Started:
@@ -304,20 +426,38 @@ def memory_of(job: Job, strict: bool) -> int:
     request, model = job.request, job.model
     more = LATENT_PIXELS // model.latent_factor**2  # latents a pixel: in the x4 upscaler four times the usual
     widths = model.spec.unet.channels[0] * more, model.spec.vae.channels[0]
-    rows = 2 if strict else min(2 * request.batch_size, MAX_ROWS)  # with and without the prompt
-    return working_memory(*job.size, rows, model.dtype, *widths)
+    size, together = job.decoded, request.batch_size
+    if request.tiled is not None:
+        factor = model.latent_factor
+        size = min(size[0], request.tiled.tile_width * factor), min(size[1], request.tiled.tile_height * factor)
+        together = request.tiled.tile_batch
+    rows = 2 if strict else min(2 * together, MAX_ROWS)  # with and without the prompt
+    decoding = working_memory(*job.decoded, 0, model.dtype, *widths)
+    return max(decoding, working_memory(*size, rows, model.dtype, *widths))
 
 
 def noise_of(job: Job, picture: Picture, size: Size) -> PictureNoise:
     """Every random number of a picture's pass of that size, decided by the request and the picture's seeds alone."""
+    side = job.model.latent_factor
+    shape = job.model.spec.vae.latent_channels, size[1] // side, size[0] // side
+    patches = []
+    for region in picture.regions:
+        if region.seed >= 0:
+            box = box_of(region, (shape[1], shape[2]))
+            own = _noise(job, (shape[0], box.height, box.width), region.seed, region.seed, resized=False)
+            patches.append((box, own.initial()))
+    return _noise(job, shape, picture.seed, picture.subseed, resized=True).patched(patches)
+
+
+def _noise(job: Job, shape: tuple[int, int, int], seed: int, subseed: int, *, resized: bool) -> PictureNoise:
     request, side = job.request, job.model.latent_factor
-    resized = request.seed_resize_from_w > 0 and request.seed_resize_from_h > 0
+    resized = resized and request.seed_resize_from_w > 0 and request.seed_resize_from_h > 0
     return PictureNoise(
-        (job.model.spec.vae.latent_channels, size[1] // side, size[0] // side),
-        picture.seed,
+        shape,
+        seed,
         source=request.noise_source,
         device=job.model.device,
-        subseed=picture.subseed,
+        subseed=subseed,
         subseed_strength=request.subseed_strength,
         seed_resize=(request.seed_resize_from_h // side, request.seed_resize_from_w // side) if resized else None,
         ensd=request.ensd,

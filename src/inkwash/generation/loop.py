@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from inkwash.generation.conditioning import to_common_length
-from inkwash.generation.run import Decode, Denoise, Encode, Encoded, EncodeText, Enlarge, Question, Run
+from inkwash.generation.run import Decode, Denoise, Encode, Encoded, EncodeText, Enlarge, Question, Run, Together
 from inkwash.generation.text import encode_chunks
 from inkwash.generation.thrift import Note, autoencoded, by_rows, silent
 from inkwash.imaging.upscale import Pieces, pieces
@@ -33,7 +33,7 @@ MAX_ROWS = 16
 SHARED_PIXELS = 32 * 32
 """Latent pixels up to which strict mode tries shared calls: larger pictures keep a CPU busy by themselves."""
 
-Answer = Tensor | list[Tensor] | Encoded | Image.Image
+Answer = Tensor | list[Tensor] | list[list[Tensor]] | Encoded | Image.Image
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,8 +129,8 @@ class Loop:
         except Exception as error:
             self._finished.append(Finished(ticket, error=error))
 
-    def _alone(self, question: EncodeText | Encode | Decode, note: Note) -> Answer:
-        """Questions that never share a call: one picture's VAE pass; a text, once for all who ask."""
+    def _alone(self, question: EncodeText | Encode | Decode | Together, note: Note) -> Answer:
+        """Questions that share no call with others': one picture's VAE pass or tiles; a text, once for all who ask."""
         match question:
             case EncodeText():
                 return self._encode_text(question)
@@ -139,6 +139,8 @@ class Loop:
             case Decode(model, latents):
                 pixels = latents[0].numel() * model.latent_factor**2
                 return autoencoded(model, pixels, lambda model: model.decode(latents), note)
+            case Together():
+                return self._call(list(question.parts), note)
 
     def _encode_text(self, question: EncodeText) -> Encoded:
         key = (question.model, question.chunks, question.clip_skip, question.emphasis)

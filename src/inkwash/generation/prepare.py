@@ -9,9 +9,9 @@ from collections.abc import Mapping
 import torch
 
 from inkwash.core.errors import InvalidRequest
-from inkwash.core.limits import Limits, check
-from inkwash.core.request import GenerateRequest
-from inkwash.core.resizing import whole_eighths
+from inkwash.core.limits import MULTIPLE, Limits, check
+from inkwash.core.request import GenerateRequest, TiledDiffusion
+from inkwash.core.resizing import scaled, whole_eighths
 from inkwash.diffusion import Sampler, resolve, resolve_schedule
 from inkwash.diffusion.guidance import Guidance
 from inkwash.diffusion.noise_schedule import NoiseSchedule
@@ -40,6 +40,8 @@ def settle(
         schedule=schedule.name if schedule and request.schedule == "Automatic" else request.schedule,
         steps=len(request.sigmas) - 1 if request.sigmas else request.steps,
         denoising_strength=1.0 if enlarges > 1 else strength,
+        keep_structure=_structure(request),
+        tiled=request.tiled and _tiled(request.tiled, native_size),
     )
     return check(settled, limits)
 
@@ -47,15 +49,32 @@ def settle(
 STRENGTH = 0.75
 """A1111's denoising strength, where a request leaves it open."""
 
+KEPT = 0.5
+"""How much of the structure SD upscale keeps, where a request leaves it open; everything else keeps none."""
+
+
+def _structure(request: GenerateRequest) -> float:
+    if request.keep_structure is None:
+        return KEPT if request.sd_upscale else 0.0
+    return request.keep_structure
+
+
+def _tiled(tiled: TiledDiffusion, native_size: int) -> TiledDiffusion:
+    """Tiles of the size the model was made for, where they have none."""
+    own = native_size // MULTIPLE
+    return dataclasses.replace(tiled, tile_width=tiled.tile_width or own, tile_height=tiled.tile_height or own)
+
 
 def _size(request: GenerateRequest, native_size: int, enlarges: int) -> tuple[int, int]:
-    """Pixels of the first pass: as asked, else the picture's own, enlarged, else the model's."""
+    """Pixels of the first pass: as asked, else the picture's own (enlarged, if it is to be), else the model's."""
     width, height, image = request.width, request.height, request.init_image
-    if image is None or request.only_masked or not hasattr(image, "getbands"):  # limits will say what is wrong with it
+    own_size = request.only_masked or request.sd_upscale is not None
+    if image is None or own_size or not hasattr(image, "getbands"):  # limits will say what is wrong with it
         return width or native_size, height or native_size
+    own = image.width * enlarges, image.height * enlarges
     if width is None and height is None:
-        return whole_eighths((image.width * enlarges, image.height * enlarges))
-    own = image.size
+        enlarging = request.tiled is not None and request.tiled.upscaler is not None
+        return scaled(own, request.tiled.scale) if enlarging and request.tiled else whole_eighths(own)
     wide, high = whole_eighths((round((height or 0) * own[0] / own[1]), round((width or 0) * own[1] / own[0])))
     return width or wide, height or high
 
@@ -95,6 +114,9 @@ def sampling_on(request: GenerateRequest, sampler: Sampler, sigmas: torch.Tensor
         calls=sampler.calls(len(sigmas) - 1),
         edits=sampler.calls(request.steps if request.init_image is not None else len(sigmas) - 1),
         whole=whole,
+        tiled=request.tiled,
+        inversion=request.noise_inversion,
+        keep_structure=request.keep_structure or 0.0,
     )
 
 

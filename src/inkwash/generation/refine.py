@@ -57,7 +57,8 @@ def second_sampling(own: GenerateRequest, first: Sampling, noise_schedule: Noise
     sampler, _ = resolve(own.sampler)
     whole, sigmas = tail_of(own, sampler, noise_schedule)
     sampling = sampling_on(own, sampler, sigmas, whole)
-    return dataclasses.replace(sampling, edits=first.edits or first.calls, hires_edits=sampler.calls(own.steps))
+    edits = first.edits or first.calls
+    return dataclasses.replace(sampling, edits=edits, hires_edits=sampler.calls(own.steps), inversion=None)
 
 
 def sizes(request: GenerateRequest, hires: HiresPass) -> tuple[Size, Size]:

@@ -6,7 +6,7 @@ itself, so whoever answers (``loop.Loop``) may put the questions of many runs in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from inkwash.core.request import Emphasis
 from inkwash.core.resizing import Size
+from inkwash.diffusion import Prediction
 from inkwash.imaging.upscale import Upscaler
 from inkwash.models.stable_diffusion import StableDiffusion
 from inkwash.prompt import Chunk
@@ -70,6 +71,16 @@ class Denoise:
 
 
 @dataclass(frozen=True, eq=False)
+class Together:
+    """Parts of one picture at one step, of one shape.  Answer: each part's, [[(4, h, w)]].
+
+    They share calls as pictures do: always where speed counts, where it changes no bit where that counts.
+    """
+
+    parts: tuple[Denoise, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Encode:
     """picture: (3, H, W) in 0..1.  Answer: (4, h, w), the U-Net's latents."""
 
@@ -98,5 +109,11 @@ class Enlarge:
     tell: Callable[[float], None] | None = None
 
 
-Question = EncodeText | Denoise | Encode | Decode | Enlarge
+Question = EncodeText | Denoise | Together | Encode | Decode | Enlarge
 Run = Generator[Question, Any, T]
+
+See = Callable[[Tensor, float, Sequence[Encoded]], Run[list[Tensor]]]
+"""What a model sees in x, (4, h, w), at sigma under each of these texts: the predicted x0, each (4, h, w)."""
+
+Ask = Callable[[Tensor, float, int], Run[Prediction]]
+"""What is seen in x at sigma by the call of that number, whoever looks: a model, two in turn, one behind a mask."""

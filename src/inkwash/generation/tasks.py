@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 from torch import Tensor
 
-from inkwash.core.request import SoftInpainting
+from inkwash.core.request import NoiseInversion, Region, SoftInpainting, TiledDiffusion
 from inkwash.diffusion import Prediction, Sampler
 from inkwash.diffusion.guidance import Guidance
 from inkwash.diffusion.noise import Noise, PictureNoise
-from inkwash.generation.conditioning import Conditioning, TextSettings, encode_prompt, row
+from inkwash.diffusion.tiles import Box
+from inkwash.generation.conditioning import Conditioning, TextSettings, encode_prompt
+from inkwash.generation.inversion import inverted, renoised
 from inkwash.generation.latents import (
     MASKED_CHANNELS,
     Source,
@@ -25,15 +27,14 @@ from inkwash.generation.latents import (
     noised,
     redrawn,
 )
-from inkwash.generation.run import Beside, Denoise, Run
+from inkwash.generation.regions import Layer, box_of, layered
+from inkwash.generation.run import Ask, Beside, Run, See
+from inkwash.generation.structure import guarded
+from inkwash.generation.tiled import seeing
 from inkwash.models.stable_diffusion import StableDiffusion
 
 Watch = Callable[[int, Tensor, float, Tensor], None]
 """Told after every U-Net call of a picture: 0-based call, x (4, h, w), sigma, guided denoised (4, h, w)."""
-
-
-Ask = Callable[[Tensor, float, int], Run[Prediction]]
-"""What is seen in x at sigma by the call of that number, whoever looks: a model, two in turn, one behind a mask."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +49,18 @@ class Sampling:
     edits: int = 0  # what prompt editing counts, in A1111 those of the whole schedule; 0: ``calls``
     hires_edits: int | None = None  # of a hires pass: its calls; ``edits`` are the first pass's
     whole: Tensor | None = None  # the schedule ``sigmas`` is the tail of
+    tiled: TiledDiffusion | None = None
+    inversion: NoiseInversion | None = None  # of what is drawn over
+    keep_structure: float = 0.0  # of what is drawn over, 0..1
+
+
+@dataclass(frozen=True)
+class RegionWish:
+    """What is to be drawn in a region, in words, the request's own among them."""
+
+    region: Region
+    prompt: str
+    negative_prompt: str
 
 
 @dataclass(frozen=True)
@@ -57,6 +70,7 @@ class Wishes:
     prompt: str
     negative_prompt: str
     text: TextSettings
+    regions: tuple[RegionWish, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,9 +99,7 @@ class Texts:
 
 def txt2img(
     model: StableDiffusion,
-    prompt: str,
-    negative_prompt: str,
-    text: TextSettings,
+    wishes: Wishes,
     sampling: Sampling,
     noise: PictureNoise,
     watch: Watch,
@@ -95,7 +107,6 @@ def txt2img(
 ) -> Run[Tensor]:
     """Noise -> latents (4, h, w) float32 in the U-Net's space."""
     unit = noise.initial()
-    wishes = Wishes(prompt, negative_prompt, text)
     ask = yield from asking(model, wishes, sampling, None, unit, refiner)
     x = yield from drive(start(unit, sampling), sampling, noise, watch, ask)
     return finish(x, sampling)
@@ -134,8 +145,9 @@ def upscale(
     told; noise conditioning augmentation, arXiv:2106.15282.
     """
     seen = noised(model, source.picture, noise_level, noise)
-    ask = yield from reading(model, wishes, sampling, Beside(seen, noise_level))
-    x = yield from drive(start(noise.initial(), sampling), sampling, noise, watch, ask)
+    unit = noise.initial()
+    ask = yield from reading(model, wishes, sampling, Beside(seen, noise_level), unit)
+    x = yield from drive(start(unit, sampling), sampling, noise, watch, ask)
     return finish(x, sampling)
 
 
@@ -155,13 +167,34 @@ def draw_over(
         return original
     unit = noise.initial() * (source.noise_multiplier if source else 1.0)
     ask = yield from asking(model, wishes, sampling, source, unit, refiner)
-    x = start(unit, sampling) if strength == 1 else original + unit * float(sampling.sigmas[0])
+    anew = strength == 1
+    if source is not None and sampling.inversion is not None:
+        anew, unit = False, (yield from led_back(original, unit, model, wishes, sampling, source, sampling.inversion))
+    x = start(unit, sampling) if anew else original + unit * float(sampling.sigmas[0])
+    if sampling.keep_structure:
+        ask = guarded(ask, original, sampling.keep_structure, float(sampling.sigmas[0]))
     redraw = redrawn(source, unit) if source is not None and model.spec.unet.in_channels != MASKED_CHANNELS else None
     if source is None or redraw is None:
         return finish((yield from drive(x, sampling, noise, watch, ask)), sampling)
     ask = behind(ask, original, redraw, source.soft)
     latents = finish((yield from drive(x, sampling, noise, watch, ask)), sampling)
     return latents if source.soft else mixed(original, latents, redraw)
+
+
+def led_back(
+    original: Tensor,
+    fresh: Tensor,
+    model: StableDiffusion,
+    wishes: Wishes,
+    sampling: Sampling,
+    source: Source,
+    wanted: NoiseInversion,
+) -> Run[Tensor]:
+    """The noise that leads back to ``original``, with fresh one where there are details."""
+    unguided = replace(sampling, guidance=Guidance(scale=1.0))
+    ask = yield from asking(model, wishes, unguided, source, fresh, None)
+    inverse = yield from inverted(ask, original, float(sampling.sigmas[0]), wanted, model.noise_schedule)
+    return renoised(inverse, fresh, source.picture, wanted)
 
 
 def asking(
@@ -174,22 +207,51 @@ def asking(
 ) -> Run[Ask]:
     """Everything this model must know before the first step; the same of the refiner, which takes over later."""
     beside = yield from beside_of(model, source, like)
-    ask = yield from reading(model, wishes, sampling, beside)
+    ask = yield from reading(model, wishes, sampling, beside, like)
     if refiner is None:
         return ask
     later = yield from asking(refiner.model, wishes, sampling, source, like, None)
     return lambda x, sigma, call: (ask if call < refiner.call else later)(x, sigma, call)
 
 
-def reading(model: StableDiffusion, wishes: Wishes, sampling: Sampling, beside: Beside) -> Run[Ask]:
-    """The texts are encoded once; then every step asks the model of them."""
+def reading(model: StableDiffusion, wishes: Wishes, sampling: Sampling, beside: Beside, like: Tensor) -> Run[Ask]:
+    """The texts are encoded once; then every step asks the model of them, and of each region's."""
+    plan, ask = sampling.tiled, None
+    if plan is None or plan.draw_background or not wishes.regions:
+        texts = yield from encoded_texts(model, wishes.prompt, wishes.negative_prompt, wishes.text, sampling)
+        ask = under(model, texts, sampling, seeing(model, beside, like, plan))
+    if plan is not None and wishes.regions:
+        layers = yield from regional(model, wishes, sampling, beside, like)
+        ask = layered(ask, layers, plan, like)
+    assert ask is not None
+    return ask
+
+
+def regional(
+    model: StableDiffusion, wishes: Wishes, sampling: Sampling, beside: Beside, like: Tensor
+) -> Run[list[Layer]]:
+    """Each region looked at by itself, under its own texts."""
+    layers = []
+    for wish in wishes.regions:
+        box = box_of(wish.region, (like.shape[1], like.shape[2]))
+        texts = yield from encoded_texts(model, wish.prompt, wish.negative_prompt, wishes.text, sampling)
+        ask = under(model, texts, sampling, seeing(model, beside, like, sampling.tiled, box), box)
+        layers.append(Layer(wish.region, box, ask))
+    return layers
+
+
+def encoded_texts(
+    model: StableDiffusion, prompt: str, negative_prompt: str, text: TextSettings, sampling: Sampling
+) -> Run[Texts]:
     edits, hires = sampling.edits or sampling.calls, sampling.hires_edits
-    cond = yield from encode_prompt(model, wishes.prompt, edits, wishes.text, compose=True, hires_calls=hires)
-    uncond = yield from encode_prompt(
-        model, wishes.negative_prompt, edits, wishes.text, compose=False, hires_calls=hires
-    )
-    texts = Texts(cond, uncond)
-    return lambda x, sigma, call: predict(model, x, sigma, texts, beside, sampling, call)
+    cond = yield from encode_prompt(model, prompt, edits, text, compose=True, hires_calls=hires)
+    uncond = yield from encode_prompt(model, negative_prompt, edits, text, compose=False, hires_calls=hires)
+    return Texts(cond, uncond)
+
+
+def under(model: StableDiffusion, texts: Texts, sampling: Sampling, see: See, box: Box | None = None) -> Ask:
+    """What is seen under these texts, guided; box: all that ``see`` looks at."""
+    return lambda x, sigma, call: predict(model, x, sigma, texts, see, sampling, call, box)
 
 
 def behind(ask: Ask, original: Tensor, redraw: Tensor, soft: SoftInpainting | None) -> Ask:
@@ -233,7 +295,14 @@ def drive(x: Tensor, sampling: Sampling, noise: PictureNoise, watch: Watch, ask:
 
 
 def predict(
-    model: StableDiffusion, x: Tensor, sigma: float, texts: Texts, beside: Beside, sampling: Sampling, call: int
+    model: StableDiffusion,
+    x: Tensor,
+    sigma: float,
+    texts: Texts,
+    see: See,
+    sampling: Sampling,
+    call: int,
+    box: Box | None = None,
 ) -> Run[Prediction]:
     """What the model sees in x at sigma, guided by the texts: one row a text that counts, combined."""
     guidance, calls = sampling.guidance, sampling.calls
@@ -242,13 +311,13 @@ def predict(
     weights = [weight for _, weight in parts]
     if guidance.needs_uncond(sigma, call, calls, weights) or sampling.sampler.needs_uncond:
         parts = parts + texts.uncond.at(call)
-    answers: list[Tensor] = yield Denoise(model, tuple(row(model, x, sigma, text, beside) for text, _ in parts))
+    answers = yield from see(x, sigma, [text for text, _ in parts])
     return guidance.combine(
         list(zip(answers, weights, strict=False)),
         answers[-1] if len(answers) > len(weights) else None,
         scale=scale,
         prediction=model.spec.prediction,
-        x=x,
+        x=x if box is None else box.of(x),
         sigma=sigma,
     )
 

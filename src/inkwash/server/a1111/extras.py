@@ -18,12 +18,11 @@ from inkwash.core.extras import Extras
 from inkwash.jobs.protocol import Item, Job, NewJob
 from inkwash.server import orders, uploads
 from inkwash.server.a1111 import schema
-from inkwash.server.a1111.answers import failed
 from inkwash.server.a1111.schema import ExtraBatch, ExtraSingle
 from inkwash.server.answers import Json
 from inkwash.server.context import Caller, Context, Here, Who
 from inkwash.server.errors import Refusal
-from inkwash.server.waiting import Gone, finished
+from inkwash.server.waiting import Gone, failed, finished
 
 router = APIRouter(tags=["A1111"])
 API = "/sdapi/v1"

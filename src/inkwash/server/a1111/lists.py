@@ -6,10 +6,10 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from inkwash.core.choices import LATENT_UPSCALERS, PICTURE_UPSCALERS, SAMPLERS, SCHEDULES
+from inkwash.core.choices import LATENT_UPSCALERS, SAMPLERS, SCHEDULES
 from inkwash.server.a1111 import scripts
-from inkwash.server.a1111.edits import SOFT
-from inkwash.server.a1111.translate import alias
+from inkwash.server.a1111.tiles import UPSCALERS
+from inkwash.server.a1111.translate import ALWAYS_ON, alias
 from inkwash.server.context import Here, Who
 from inkwash.server.models import described
 
@@ -83,7 +83,7 @@ def upscalers(context: Here) -> list[dict[str, Any]]:
     """
     learned = [entry.name for entry in context.catalog.entries("upscaler")]
     empty = {"model_name": None, "model_path": None, "model_url": None, "scale": 4}
-    return [{"name": name} | empty for name in ("None", *PICTURE_UPSCALERS, *learned)]
+    return [{"name": name} | empty for name in (*UPSCALERS, *learned)]
 
 
 @router.get(f"{API}/realesrgan-models")
@@ -119,7 +119,7 @@ def none_yet() -> list[dict[str, Any]]:
 
 @router.get(f"{API}/scripts")
 def list_scripts() -> dict[str, list[str]]:
-    return {"txt2img": scripts.names("txt2img"), "img2img": [*scripts.names("img2img"), SOFT]}
+    return {tab: [*scripts.names(tab), *ALWAYS_ON[tab == "img2img"]] for tab in ("txt2img", "img2img")}
 
 
 @router.get(f"{API}/script-info")

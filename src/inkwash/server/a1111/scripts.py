@@ -16,7 +16,7 @@ from inkwash.core.errors import InvalidRequest
 from inkwash.core.request import GenerateRequest
 from inkwash.core.sheets import captioned
 from inkwash.generation import grid
-from inkwash.server.a1111 import xyz
+from inkwash.server.a1111 import tiles, xyz
 from inkwash.server.a1111.arguments import Argument, Arguments
 from inkwash.server.a1111.series import Drawn, Outcome, Piece, Plan, each, with_seed
 from inkwash.server.errors import Refusal
@@ -123,6 +123,17 @@ def loopback(request: GenerateRequest, args: Arguments, tab: str) -> Planned:
     return plan(), loops * series
 
 
+def sd_upscale(request: GenerateRequest, args: Arguments, tab: str) -> Planned:
+    """Enlarged, then redrawn in tiles."""
+    return each([replace(request, sd_upscale=tiles.upscale(args.sent))]), 1
+
+
+_UPSCALE = (
+    Argument("", ""),
+    Argument("Tile overlap", 64, low=0, high=256, step=16),
+    Argument("Upscaler", "None", choices=tiles.UPSCALERS),
+    Argument("Scale Factor", 2.0, low=1, high=4, step=0.05),
+)
 _MATRIX = (
     Argument("Put variable parts at start of prompt", False),
     Argument("Use different seed for each picture", False),
@@ -142,6 +153,7 @@ SCRIPTS: dict[str, Script] = {
     for script in (
         Script("prompt matrix", BOTH, _MATRIX, prompt_matrix),
         Script("x/y/z plot", BOTH, xyz.ARGUMENTS, xyz.planned),
+        Script(tiles.UPSCALE, ("img2img",), _UPSCALE, sd_upscale),
         Script("loopback", ("img2img",), _LOOPBACK, loopback),
     )
 }

@@ -69,7 +69,7 @@ def with_seed(request: GenerateRequest) -> GenerateRequest:
         name: secrets.randbelow(SEEDS) if getattr(request, name) < 0 else getattr(request, name)
         for name in ("seed", "subseed")
     }
-    return dataclasses.replace(request, **drawn)
+    return dataclasses.replace(request, **drawn)  # type: ignore[arg-type]
 
 
 def each(requests: Sequence[GenerateRequest]) -> Plan:

@@ -10,7 +10,7 @@ from inkwash.core.choices import SAMPLERS, SCHEDULES, nearest, split_sampler
 from inkwash.core.errors import InvalidRequest
 from inkwash.core.limits import TILES_RANGES
 from inkwash.core.request import GenerateRequest, VaeTiles
-from inkwash.server.a1111 import edits
+from inkwash.server.a1111 import edits, tiles
 from inkwash.server.a1111.option_table import ACTING, EDITING, OPTIONS
 from inkwash.server.a1111.schema import Drawing, Img2Img, Txt2Img
 from inkwash.server.errors import Refusal
@@ -58,6 +58,7 @@ def request(body: Txt2Img | Img2Img, options: Mapping[str, Any], opened: edits.O
         fields |= _acting(settings, EDITING) | edits.source(body, opened)
     else:
         fields |= edits.second_pass(body, opened)
+    fields |= tiles.fields(body)
     for name in ("tiling", "s_churn", "s_tmin", "s_tmax", "s_noise"):
         if (value := getattr(body, name)) is not None:
             fields[name] = value
@@ -150,13 +151,23 @@ def _eta(body: Drawing, sampler: str, settings: Mapping[str, Any]) -> float | No
     return None if value == OPTIONS[option] or not isinstance(value, int | float) else float(value)
 
 
+ALWAYS_ON: dict[bool, tuple[str, ...]] = {
+    False: (tiles.TILED, TILED_VAE),
+    True: (edits.SOFT, tiles.TILED, TILED_VAE),
+}
+"""Scripts that ride along with a request, of img2img (True) and of txt2img."""
+
+
+def scripts(body: Txt2Img | Img2Img) -> tuple[str, ...]:
+    """Names of the always-on scripts this request may carry."""
+    return ALWAYS_ON[isinstance(body, Img2Img)]
+
+
 def _refuse_what_is_not_here(body: Txt2Img | Img2Img) -> None:
+    known = [*scripts(body), "controlnet"]
     for name, script in body.alwayson_scripts.items():
-        if name.casefold() == "controlnet" and not _units(script):
-            continue
-        if name.casefold() == edits.SOFT and isinstance(body, Img2Img):
-            continue
-        if name.casefold() == TILED_VAE:
+        idle = name.casefold() != "controlnet" or not _units(script)
+        if name.casefold() in known and idle:
             continue
         raise Refusal(422, "script_not_found", f"Always on script not found: {name[:80]!r}.",
                       "GET /sdapi/v1/scripts lists what there is.")  # fmt: skip

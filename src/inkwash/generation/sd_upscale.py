@@ -1,0 +1,71 @@
+"""SD upscale: an enlarged picture redrawn tile by tile, each a picture of its own, and put together again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from inkwash.core.errors import InvalidRequest
+from inkwash.core.request import GenerateRequest, SDUpscale
+from inkwash.core.resizing import Size, scaled
+from inkwash.diffusion.tiles import Box, grid, ramps, shares
+from inkwash.generation.canvas import drawing_size
+from inkwash.generation.run import Decode, Run
+from inkwash.generation.tiled import MOST
+from inkwash.models.stable_diffusion import StableDiffusion
+
+
+@dataclass(frozen=True)
+class Mosaic:
+    """size: pixels of the whole.  boxes: of the tiles, in latent pixels of ``factor`` pixels each."""
+
+    size: Size
+    boxes: tuple[Box, ...]
+    factor: int
+
+    @property
+    def tile(self) -> Size:
+        """Pixels of one tile."""
+        first = self.boxes[0].times(self.factor)
+        return first.width, first.height
+
+
+def mosaic_of(request: GenerateRequest, upscale: SDUpscale, factor: int) -> Mosaic:
+    """request: settled; its size is a tile's.  Raises InvalidRequest for too many tiles."""
+    assert request.init_image is not None
+    size, (wide, high) = scaled(request.init_image.size, upscale.scale), drawing_size(request)
+    boxes = grid(
+        (size[1] // factor, size[0] // factor), (high // factor, wide // factor), -(-upscale.overlap // factor)
+    )
+    if len(boxes) > MOST:
+        raise InvalidRequest(
+            f"{size[0]}x{size[1]} pixels are {len(boxes)} tiles of {wide}x{high} that share {upscale.overlap}.",
+            f"Take larger tiles, less overlap or a smaller scale: at most {MOST} are drawn.",
+            "sd_upscale.overlap",
+        )
+    return Mosaic(size, tuple(boxes), factor)
+
+
+def tile_by_tile(
+    model: StableDiffusion, mosaic: Mosaic, large: Image.Image, one: Callable[[int, Image.Image], Run[Tensor]]
+) -> Run[tuple[Tensor, Tensor]]:
+    """Latents (4, h, w) and picture (3, H, W) of the whole, on the CPU.  one: draws a tile, by number, over pixels.
+
+    Both fade linearly from tile to tile over what they share.
+    """
+    size, factor = mosaic.size, mosaic.factor
+    pixels = [box.times(factor) for box in mosaic.boxes]
+    grids = (size[1] // factor, size[0] // factor), (size[1], size[0])
+    latents, picture = torch.zeros(model.spec.vae.latent_channels, *grids[0]), torch.zeros(3, *grids[1])
+    fine = shares(pixels, ramps(pixels, grids[1]), grids[1])
+    coarse = shares(mosaic.boxes, ramps(mosaic.boxes, grids[0]), grids[0])
+    for number, (box, place) in enumerate(zip(mosaic.boxes, pixels, strict=True)):
+        drawn = yield from one(number, large.crop((place.left, place.top, place.right, place.bottom)))
+        decoded: Tensor = yield Decode(model, drawn)
+        latents[(..., *box.place)] += drawn.cpu() * coarse[number]
+        picture[(..., *place.place)] += decoded * fine[number]
+    return latents, picture.clamp(0, 1)

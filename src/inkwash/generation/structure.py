@@ -1,0 +1,42 @@
+"""The guard against subjects that a prompt puts into every tile: what is large in the source stays."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from inkwash.diffusion import Prediction
+from inkwash.generation.run import Ask, Run
+
+RADIUS = 4.0
+"""Standard deviation of the low pass in latent pixels: what is larger than some 100 pixels of the picture is held."""
+
+
+def guarded(ask: Ask, original: Tensor, strength: float, first: float) -> Ask:
+    """Every prediction's low frequencies drawn towards those of ``original``, (4, h, w).
+
+    x0 + s * (L(original) - L(x0)), L a low pass, after arXiv:2108.02938, and s = strength * sqrt(sigma / first): early
+    steps decide what there is, the late ones are left their freedom.  first: the sigma of the first step.
+    """
+    kept = low_pass(original)
+
+    def held(x: Tensor, sigma: float, call: int) -> Run[Prediction]:
+        prediction = yield from ask(x, sigma, call)
+        share = strength * math.sqrt(min(sigma / first, 1.0))
+        new = prediction.denoised
+        return Prediction(new + share * (kept - low_pass(new)), prediction.uncond)
+
+    return held
+
+
+def low_pass(x: Tensor, radius: float = RADIUS) -> Tensor:
+    """(c, h, w) under a Gaussian of that standard deviation; beyond its edges the picture goes on as it ends."""
+    reach = math.ceil(3 * radius)
+    steps = torch.arange(-reach, reach + 1, dtype=torch.float32, device=x.device)
+    kernel = (-(steps**2) / (2 * radius**2)).exp()
+    kernel = kernel / kernel.sum()
+    padded = F.pad(x[:, None], (reach, reach, reach, reach), mode="replicate")
+    return F.conv2d(F.conv2d(padded, kernel[None, None, None, :]), kernel[None, None, :, None])[:, 0]

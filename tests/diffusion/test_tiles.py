@@ -1,0 +1,88 @@
+"""Grids of tiles and their weights."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inkwash.diffusion.tiles import Box, feather, gaussian, grid, ramps, shares
+
+GRIDS = st.tuples(
+    st.tuples(st.integers(1, 30), st.integers(1, 30)), st.tuples(st.integers(1, 12), st.integers(1, 12))
+).flatmap(lambda sizes: st.tuples(st.just(sizes[0]), st.just(sizes[1]), st.integers(0, min(sizes[1]))))
+
+
+@settings(deadline=None, max_examples=50)
+@given(GRIDS)
+def test_tiles_cover_the_picture_and_share_what_they_should(
+    given_: tuple[tuple[int, int], tuple[int, int], int],
+) -> None:
+    size, tile, overlap = given_
+    boxes = grid(size, tile, overlap)
+    covered = np.zeros(size, dtype=int)
+    for box in boxes:
+        assert (box.height, box.width) == (min(tile[0], size[0]), min(tile[1], size[1]))
+        covered[box.place] += 1
+    assert covered.min() >= 1
+    lefts = sorted({box.left for box in boxes})
+    shared = [a + boxes[0].width - b for a, b in pairwise(lefts)]
+    assert all(one >= min(overlap, boxes[0].width - 1) for one in shared)
+    step = max(boxes[0].width - min(overlap, boxes[0].width - 1), 1)
+    assert len(lefts) == 1 + math.ceil((size[1] - boxes[0].width) / step)  # not one more than needed
+
+
+@settings(deadline=None, max_examples=50)
+@given(GRIDS)
+def test_shares_add_up_to_one(given_: tuple[tuple[int, int], tuple[int, int], int]) -> None:
+    size, tile, overlap = given_
+    boxes = grid(size, tile, overlap)
+    for weights in (ramps(boxes, size), [gaussian(boxes[0].height, boxes[0].width)] * len(boxes)):
+        total = torch.zeros(size)
+        for box, share in zip(boxes, shares(boxes, weights, size), strict=True):
+            assert (share >= 0).all()
+            total[box.place] += share
+        assert torch.allclose(total, torch.ones(size), atol=1e-5)
+
+
+def test_ramps_fade_linearly_over_what_is_shared() -> None:
+    """Two tiles of 8 on 12 places: 4 are shared, and the second's share there is (i + 1/2) / 4."""
+    boxes = grid((1, 12), (1, 8), 4)
+    first, second = (share[0] for share in shares(boxes, ramps(boxes, (1, 12)), (1, 12)))
+    assert torch.allclose(second[:4], torch.tensor([0.125, 0.375, 0.625, 0.875]))
+    assert torch.allclose(first[4:], 1 - second[:4])
+    assert (first[:4] == 1).all()
+    assert (second[4:] == 1).all()
+
+
+@pytest.mark.parametrize(("height", "width"), [(7, 12), (8, 8)])
+def test_the_gaussian_is_the_papers(height: int, width: int) -> None:
+    """arXiv:2302.02412's code: exp(-(x - mid)^2 / width^2 / (2 * 0.01)), by scipy."""
+    from scipy.stats import norm
+
+    y = norm.pdf(np.arange(height), (height - 1) / 2, 0.1 * height)
+    x = norm.pdf(np.arange(width), (width - 1) / 2, 0.1 * width)
+    expected = np.outer(y, x)
+    ours = gaussian(height, width).numpy()
+    assert np.allclose(ours / ours.max(), expected / expected.max(), rtol=1e-5)
+
+
+def test_a_feather_rises_from_the_edge_to_one() -> None:
+    mask = feather(20, 40, 0.5)
+    assert mask.shape == (20, 40)
+    assert 0 < mask.min() < 0.02
+    assert (mask[5:15, 5:35] == 1).all()
+    assert torch.equal(mask, mask.flip(0).flip(1))
+    assert (feather(20, 40, 0.0) == 1).all()
+
+
+def test_a_box_cuts_and_grows() -> None:
+    box = Box(1, 2, 3, 4)
+    whole = torch.arange(60).reshape(1, 6, 10)
+    assert torch.equal(box.of(whole), whole[:, 1:4, 2:6])
+    assert box.times(8) == Box(8, 16, 24, 32)
