@@ -74,7 +74,7 @@ def test_served_drawn_and_stopped(tmp_path: Path) -> None:
     try:
         assert process.stderr is not None
         assert f"http://127.0.0.1:{port}" in process.stderr.readline()
-        body = {"prompt": "a cat", "steps": 2, "width": 64, "height": 64, "seed": 1}
+        body = {"prompt": "a cat", "steps": 2, "width": 64, "height": 64, "seed": 1, "save_images": True}
         answer = httpx2.post(f"http://127.0.0.1:{port}/sdapi/v1/txt2img", json=body, timeout=100)
         assert answer.status_code == 200, answer.text
         assert len(list((tmp_path / "outputs").rglob("*.png"))) == len(answer.json()["images"]) == 1

@@ -81,6 +81,16 @@ def test_seeds_that_vary_and_prompts_that_change(client: TestClient, service: Pa
     assert last[0].seed != last[1].seed
 
 
+def test_cells_of_one_model_are_drawn_after_one_another(client: TestClient, service: PaintingService) -> None:
+    """And stand where they belong."""
+    answer = draw(client, **plot("VAE", "None, Automatic", "Seed", "1,2", _9=False, _10=True))
+    assert [(one.vae, one.seed) for one in requests(service)] == [
+        ("Automatic", 1), ("Automatic", 2), ("None", 1), ("None", 2),
+    ]  # fmt: skip
+    assert json.loads(answer["info"])["all_seeds"] == [1, 1, 2, 2]
+    assert [decoded(one).convert("RGB").getpixel((0, 0))[0] for one in answer["images"][1:]] == [1, 1, 2, 2]  # type: ignore[index]
+
+
 def test_denoising_means_the_second_pass_where_there_is_one(client: TestClient, service: PaintingService) -> None:
     draw(client, enable_hr=True, **plot("Denoising", "0.2, 0.4"))
     assert [one.hires.denoising_strength for one in requests(service)] == [0.2, 0.4]

@@ -6,6 +6,7 @@ A file's time is that of its last use.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,10 +50,17 @@ class Blobs:
         """Files, uploads of other kinds among them, that nobody asked for after ``moment``, in seconds since 1970."""
         if not self.folder.is_dir():
             return []
-        return [path for path in self.folder.iterdir() if path.is_file() and path.stat().st_mtime < moment]
+        return [path for path in self.folder.iterdir() if _last_use(path) < moment]
 
     def _path(self, digest: str) -> Path:
         return self.folder / f"{digest}.png"
+
+
+def _last_use(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # a temporary name that has become the real one meanwhile
+        return math.inf
 
 
 def _used(path: Path) -> Path:

@@ -65,11 +65,11 @@ Plan = Generator[Sequence[GenerateRequest], Drawn, Outcome]
 
 def with_seed(request: GenerateRequest) -> GenerateRequest:
     """Random seeds decided, the same for all that is made of the request."""
-    drawn = {
-        name: secrets.randbelow(SEEDS) if getattr(request, name) < 0 else getattr(request, name)
-        for name in ("seed", "subseed")
-    }
-    return dataclasses.replace(request, **drawn)  # type: ignore[arg-type]
+    return dataclasses.replace(request, seed=_decided(request.seed), subseed=_decided(request.subseed))
+
+
+def _decided(seed: int) -> int:
+    return secrets.randbelow(SEEDS) if seed < 0 else seed
 
 
 def each(requests: Sequence[GenerateRequest]) -> Plan:

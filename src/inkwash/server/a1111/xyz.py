@@ -10,11 +10,11 @@ from PIL import Image
 from inkwash.core.choices import nearest
 from inkwash.core.errors import InvalidRequest
 from inkwash.core.request import GenerateRequest
-from inkwash.core.sheets import sheet, stacked
+from inkwash.core.sheets import PAPER, sheet, stacked
 from inkwash.generation import grid
 from inkwash.generation.grid import Axis, Sweep
 from inkwash.server.a1111.arguments import Argument, Arguments
-from inkwash.server.a1111.series import Outcome, Plan, each, with_seed
+from inkwash.server.a1111.series import Outcome, Plan, with_seed
 
 TXT2IMG, IMG2IMG, BOTH = ("txt2img",), ("img2img",), ("txt2img", "img2img")
 # A1111's axes in its order, which clients count by; the axis of ``grid`` each means (None: not in this version).
@@ -106,22 +106,31 @@ class Look:
 
 
 def _plan(plot: Sweep, cells: Sequence[GenerateRequest], look: Look) -> Plan:
-    """The whole first; then, if they are wanted, z's sheets and the pictures."""
-    outcome = yield from each(cells)
-    pictures = [piece.image() for piece in outcome.pieces]
-    if not pictures:
-        return outcome
+    """The whole first; then, if they are wanted, z's sheets and the pictures.  Cells of one model after another."""
+    order = sorted(range(len(cells)), key=lambda place: _models_of(cells[place]))
+    found = dict(zip(order, (yield [cells[place] for place in order]), strict=False))
+    places = [found.get(place, ()) for place in range(len(cells))]
+    pieces = [piece for place in places for piece in place]
+    if not pieces:
+        return Outcome()
+    pictures = [place[0].image() if place else None for place in places]
     pages = _pages(plot, pictures, look)
     whole = stacked(pages) if len(pages) > 1 else pages[0]
-    return Outcome(outcome.pieces, [whole, *(pages if look.sheets else ())], shown=look.pictures)
+    return Outcome(pieces, [whole, *(pages if look.sheets else ())], shown=look.pictures)
 
 
-def _pages(plot: Sweep, pictures: Sequence[Image.Image], look: Look) -> list[Image.Image]:
-    """One a value of z; an interrupted plot has fewer, and gaps in the last."""
+def _models_of(cell: GenerateRequest) -> tuple[str, ...]:
+    """Cells that agree in this are drawn without another model being loaded in between."""
+    return cell.model or "", cell.vae or "", cell.refiner or "", (cell.hires and cell.hires.model) or ""
+
+
+def _pages(plot: Sweep, pictures: Sequence[Image.Image | None], look: Look) -> list[Image.Image]:
+    """One a value of z.  None: a cell that was not drawn, because of an interrupt, which stays empty."""
     columns, rows, titles = (axis.labels() if look.legend else [""] * len(axis) for axis in (plot.x, plot.y, plot.z))
-    each = len(plot.x) * len(plot.y)
-    parts = [pictures[first : first + each] for first in range(0, len(pictures), each)]
-    return [sheet(part, columns, rows, title, look.gap) for part, title in zip(parts, titles, strict=False)]
+    empty = Image.new("RGB", next(picture.size for picture in pictures if picture), PAPER)
+    cells, each = [picture or empty for picture in pictures], len(plot.x) * len(plot.y)
+    parts = [cells[first : first + each] for first in range(0, len(cells), each)]
+    return [sheet(part, columns, rows, title, look.gap) for part, title in zip(parts, titles, strict=True)]
 
 
 def _seeded(plot: Sweep, args: Arguments) -> list[GenerateRequest]:
