@@ -55,6 +55,7 @@ class Editor {
   async #replace(raster: Raster, name: string, recipe: string): Promise<() => void> {
     const size = { width: raster.width, height: raster.height };
     const layer = await this.#layer(raster, name, 0, 0, recipe);
+    if (this.brush > Math.max(size.width, size.height) / 4) this.brush = Math.round(Math.max(size.width, size.height) / 10);
     return this.#change({ size, layers: [layer], mask: new Mask(size) });
   }
 
