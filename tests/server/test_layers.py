@@ -7,6 +7,7 @@ import io
 import zipfile
 
 import numpy as np
+import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
@@ -58,3 +59,28 @@ def test_what_is_no_layered_file_is_refused_in_words(client: TestClient) -> None
     assert (answer.status_code, answer.json()["field"]) == (422, "layers")
     for wrong in ({"layers": []}, {"width": 0}, {"layers": [{"image": "x"}]}):
         assert client.post("/api/v1/layers/file", json=document() | wrong).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b'opacity="1"', b'opacity="nan"'),
+        (b' x="4"', b' x="4000000"'),
+        (b'h="24"', b'h="-24"'),
+        (b'w="32"', b'w="40000"'),
+        (b'src="data/layer001.png"', b'src="mimetype"'),
+        (b'src="data/layer001.png"', b'src="absent"'),
+    ],
+)
+def test_a_file_with_impossible_numbers_is_refused(client: TestClient, before: bytes, after: bytes) -> None:
+    whole = client.post("/api/v1/layers/file", json=document()).content
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(whole)) as old, zipfile.ZipFile(buffer, "w") as new:
+        for info in old.infolist():
+            data = old.read(info)
+            if info.filename == "stack.xml":
+                assert before in data
+                data = data.replace(before, after)
+            new.writestr(info, data)
+    answer = client.post("/api/v1/layers/read", content=buffer.getvalue())
+    assert (answer.status_code, answer.json()["error"]) == (422, "damaged_file")

@@ -9,10 +9,12 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 from tests.server.conftest import context_of
+from tests.support.checkpoints import sd1_spec, write_ldm
 from tests.support.service import PaintingService
 
 from inkwash.core import images, wire
 from inkwash.core.fingerprints import fingerprint
+from inkwash.core.settings import Settings
 
 
 def hand_in(client: TestClient, prompt: str = "a cat", **more: object) -> dict[str, object]:
@@ -182,7 +184,7 @@ def test_inspect_reads_pictures_and_texts(client: TestClient) -> None:
 def test_models_and_the_rest(client: TestClient, service: PaintingService) -> None:
     models = client.get("/api/v1/models").json()
     assert models["models"][0]["box"] is True
-    assert models["models"][0]["family"] == "sd1"
+    assert (models["models"][0]["family"], models["models"][0]["purpose"]) == ("sd1", None)
     assert all(one["what"]["zh"] and one["url"].startswith("https://") for one in models["suggestions"])
     name = models["models"][0]["name"]
     assert client.get(f"/api/v1/models/{name}").json()["details"]["unet"]["context_width"] > 0
@@ -193,6 +195,13 @@ def test_models_and_the_rest(client: TestClient, service: PaintingService) -> No
     assert client.get("/api/v1/system").json()["worker"]["state"] == "idle"
     service.lines.add("hello")
     assert client.get("/api/v1/system/log?after=0").json()["lines"][0]["text"] == "hello"
+
+
+@pytest.mark.parametrize(("channels", "purpose"), [(5, "depth"), (9, "inpainting")])
+def test_what_a_model_draws_over_is_told(client: TestClient, settings: Settings, channels: int, purpose: str) -> None:
+    write_ldm(settings.models_dir / "tiny.safetensors", sd1_spec(in_channels=channels))
+    told = {model["name"]: model["purpose"] for model in client.get("/api/v1/models").json()["models"]}
+    assert told["tiny"] == purpose
 
 
 def test_settings_are_kept(client: TestClient) -> None:

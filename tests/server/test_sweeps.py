@@ -96,6 +96,12 @@ def test_the_cells_stand_on_one_sheet(client: TestClient) -> None:
     assert {page.getpixel((page.width - 40 - 68 * column, page.height - 40)) for column in (0, 1)} == {
         (7, 0, 128), (255, 255, 255),
     }  # fmt: skip
-    for wrong in ({"pictures": [None]}, {"pictures": drawn * 2}, {"pictures": ["absent-0"]}, {"columns": []}):
-        answer = client.post("/api/v1/sweeps/sheet", json={**labels, "pictures": drawn, **wrong})
+    for wrong in (
+        {"pictures": [None]},
+        {"pictures": drawn * 2},
+        {"pictures": drawn},
+        {"pictures": ["absent-0"] * 4},
+        {"columns": []},
+    ):
+        answer = client.post("/api/v1/sweeps/sheet", json={**labels, "pictures": [*drawn, None], **wrong})
         assert answer.status_code in (404, 422), wrong

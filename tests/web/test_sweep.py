@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Page, expect
 from tests.web.conftest import Open, Service, Visitor
 
@@ -47,6 +48,24 @@ def test_every_cell_is_drawn_where_it_belongs_and_all_stand_on_one_sheet(visit: 
     page.get_by_role("link", name="Draw").click()
     expect(page.get_by_test_id("draw")).to_be_visible()
     expect(page.locator("ol.strip > li")).to_have_count(0)  # cells do not crowd the drawings out
+
+
+def test_a_picture_is_redrawn_many_ways(visit: Open, shared: Service, tmp_path: Path) -> None:
+    images.save(Image.new("RGB", (96, 64), "teal"), tmp_path / "teal.png")
+    page = visit(shared).open("edit")
+    page.locator("#edit-file").set_input_files(tmp_path / "teal.png")
+    expect(page.get_by_test_id("easel")).to_be_visible()
+    page.goto(f"{shared.url}#/sweep")
+    page.locator("#sweep-of").select_option("edit")
+    page.locator("#field-steps").fill("2")
+    page.locator("#axis-x").select_option("denoising_strength")
+    page.locator("#axis-x-values").fill("0-1 [3]")
+    page.get_by_test_id("sweep").click()
+    done(page, 3)
+    assert page.locator("thead th").all_inner_texts() == [f"Denoising strength: {value}" for value in ("0", "0.5", "1")]
+    cell = page.get_by_test_id("cell").first.bounding_box()
+    assert cell is not None
+    assert abs(cell["width"] / cell["height"] - 1.5) < 0.05
 
 
 def test_a_sweep_goes_on_after_a_reload_and_can_be_cancelled(visit: Open, shared: Service) -> None:

@@ -26,6 +26,8 @@ class Editor {
   holes = $state(false); // something of the picture is transparent
   #seen: { layers: Layer[]; raster: Raster } | null = null;
   #restored: Promise<void> | null = null;
+  #kept: Promise<void> = Promise.resolve();
+  kept = $state(true); // what is seen is in the browser's database, too
   #timer = 0;
 
   /** What an earlier visit left. */
@@ -53,6 +55,7 @@ class Editor {
   async #replace(raster: Raster, name: string, recipe: string): Promise<() => void> {
     const size = { width: raster.width, height: raster.height };
     const layer = await this.#layer(raster, name, 0, 0, recipe);
+    if (this.brush > Math.max(size.width, size.height) / 4) this.brush = Math.round(Math.max(size.width, size.height) / 10);
     return this.#change({ size, layers: [layer], mask: new Mask(size) });
   }
 
@@ -214,18 +217,22 @@ class Editor {
 
   #save(): void {
     const layers = this.layers.map(({ raster: _, ...rest }): KeptLayer => rest);
-    void keep('edit', this.size ? { size: this.size, layers } : null);
+    this.#kept = keep('edit', this.size ? { size: this.size, layers } : null);
     this.#saveMask();
   }
 
   /** After the hand has rested: to pack a mask after every dab would be felt. */
   #saveMask(): void {
     clearTimeout(this.#timer);
+    this.kept = false;
     this.#timer = window.setTimeout(() => void this.#keepMask(), 200);
   }
 
   async #keepMask(): Promise<void> {
+    const saving = this.#timer;
+    await this.#kept;
     await keep('edit.mask', this.mask ? await png(this.mask.raster) : null);
+    if (saving === this.#timer) this.kept = true;
   }
 }
 

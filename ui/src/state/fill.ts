@@ -26,7 +26,7 @@ export async function toEdit(url: string, infotext: string): Promise<void> {
   try {
     const { editor } = await import('../edit/editor.svelte');
     const { request } = await post<Inspection>('inspect', { infotext });
-    const { width: _, height: __, seed: ___, batch_size: ____, batch_count: _____, denoising_strength: ______, ...words } = request;
+    const { width: _, height: __, seed: ___, batch_size: ____, batch_count: _____, denoising_strength: ______, hires: _______, ...words } = request;
     const back = await editor.open(await blobOf(url), request.prompt ?? '', infotext);
     const formBack = infotext ? editForm.fill(words) : () => undefined;
     notices.tell(t('edit.opened'), () => (back(), formBack()));

@@ -1,5 +1,6 @@
 // What an axis may be over, from the service's own table.
 import type { Parameter } from '../api/types';
+import { said } from '../state/look.svelte';
 import { catalog } from '../state/schema.svelte';
 
 export const REPLACE = 'Prompt S/R';
@@ -12,6 +13,14 @@ export function axesOf(parameters: Parameter[], of: 'draw' | 'edit'): Parameter[
     if (one.kind === 'image' || NONE.has(one.name) || one.name.startsWith('soft_inpainting.')) return false;
     return of === 'edit' || one.group !== 'edit';
   });
+}
+
+/** What stands beside the cells; "" for what is no parameter. */
+export function axisName(name: string): string {
+  const parameter = catalog.byName.get(name);
+  if (!parameter) return '';
+  const group = catalog.schema.groups.find((one) => one.name === parameter.group);
+  return name.includes('.') ? `${said(group?.label)} · ${said(parameter.label)}` : said(parameter.label);
 }
 
 /** What its values look like. */

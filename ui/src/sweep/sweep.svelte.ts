@@ -64,23 +64,24 @@ class Sweep {
     this.sending = true;
     for (let index = 0; index < kept.jobs.length; ) {
       if (this.#kept?.id !== kept.id || this.#kept.stopped) return;
-      if (this.#kept.jobs[index]) index++;
-      else if (await this.#handIn(kept, index)) index++;
-      else return;
+      if (this.#kept.jobs[index] || (await this.#handIn(kept, index))) index++;
     }
     this.sending = false;
   }
 
+  /** Whether it was taken; if not, it is tried again or nothing is any more. */
   async #handIn(kept: Kept, index: number): Promise<boolean> {
     try {
       const job = await jobs.submit('generate', kept.plan.cells[index] ?? {}, { key: `${kept.id}-${index}`, sweep: true, priority: BEHIND });
+      const late = this.#kept?.id !== kept.id || this.#kept.stopped; // it was called off meanwhile
       this.#put(kept.id, index, job.id);
+      if (late) await jobs.cancel(job.id);
       return true;
     } catch (reason) {
       const busy = reason instanceof ServiceError && (reason.status === 429 || reason.code === 'unreachable');
       if (busy) await new Promise((resolve) => setTimeout(resolve, 1000 * (reason.retryAfter ?? BUSY_S)));
       else this.#stop(reason);
-      return busy && this.#handIn(kept, index);
+      return false;
     }
   }
 

@@ -7,17 +7,17 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Request, Response
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from inkwash.core import images
-from inkwash.core.errors import InvalidRequest
+from inkwash.core.errors import DamagedFile, InvalidRequest
 from inkwash.core.layers import Layer, Layers, encode, load_of
 from inkwash.server import uploads
 from inkwash.server.context import Context, Here, Who
 
 router = APIRouter(prefix="/api/v1/layers", tags=["layers"])
-MOST = 200
+MOST, NAME = 200, 1000
 FAR = 2**15
 Side = Annotated[int, Field(ge=1, le=FAR)]
 Place = Annotated[int, Field(ge=-FAR, le=FAR)]
@@ -27,7 +27,7 @@ class LayerIO(BaseModel):
     """image: base64 or a data URI.  x, y: of its upper left corner.  recipe: the text it was drawn from."""
 
     model_config = ConfigDict(extra="forbid")
-    name: Annotated[str, Field(max_length=1000)] = ""
+    name: Annotated[str, Field(max_length=NAME)] = ""
     image: str
     x: Place = 0
     y: Place = 0
@@ -93,16 +93,21 @@ def _read(body: LayersIO, context: Context) -> Layers:
 
 
 def _opened(data: bytes) -> LayersIO:
-    """Raises DamagedFile."""
+    """Raises DamagedFile, also for what is readable but beyond what is taken here."""
     document = load_of(data, uploads.MAX_PIXELS)
-    layers = [
-        LayerIO.model_construct(
-            name=layer.name, image=_uri(layer.image), x=layer.x, y=layer.y, visible=layer.visible,
-            opacity=layer.opacity, recipe=layer.recipe,
-        )
-        for layer in document.layers
-    ]  # fmt: skip
-    return LayersIO.model_construct(width=document.size[0], height=document.size[1], layers=layers)
+    try:
+        layers = [
+            LayerIO(
+                name=layer.name[:NAME], image=_uri(layer.image), x=layer.x, y=layer.y, visible=layer.visible,
+                opacity=layer.opacity, recipe=layer.recipe,
+            )
+            for layer in document.layers
+        ]  # fmt: skip
+        return LayersIO(width=document.size[0], height=document.size[1], layers=layers)
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        raise DamagedFile(f"The file is beyond what is read here: {where}: {error.errors()[0]['msg']}.",
+                          "Open it in an editor and save it with fewer layers, or flattened.") from None  # fmt: skip
 
 
 def _uri(image: Image.Image) -> str:

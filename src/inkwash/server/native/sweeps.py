@@ -135,9 +135,10 @@ def _keeping_once(context: Context) -> wire.Keep:
 def sheet(body: SheetIn, context: Here, caller: Who) -> Response:
     """The cells on one labelled picture, a PNG; its text is the first cell's."""
     room = len(body.columns) * len(body.rows) * len(body.sheets)
-    if len(body.pictures) > min(room, context.settings.server.pictures):
-        raise InvalidRequest(f"{len(body.pictures)} pictures are too many for {room} places.",
-                             "Send as many as the sweep has cells.", "pictures")  # fmt: skip
+    most = context.settings.server.pictures
+    if len(body.pictures) != room or room > most:
+        raise InvalidRequest(f"{len(body.pictures)} pictures were sent for {room} places; at most {most} are taken.",
+                             "Send one for each cell, null where there is none.", "pictures")  # fmt: skip
     cells, text = _cells(body, context, caller)
     if body.captioned:
         page = sheets.captioned(cells, body.columns)
