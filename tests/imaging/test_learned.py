@@ -7,7 +7,9 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +18,9 @@ from PIL import Image
 from tests.support import upscalers
 
 from inkwash.core.errors import DamagedFile, UnsupportedModel
+from inkwash.core.resizing import Size
 from inkwash.imaging.architectures import _normalize, network_of, spandrel
-from inkwash.imaging.learned import Learned, load
+from inkwash.imaging.learned import Learned, load, passes
 from inkwash.imaging.tiles import Pixels, tiled, windows
 from inkwash.runtime.device import Compute, choose
 
@@ -100,6 +103,43 @@ def drained(work: Generator[float, None, Pixels], shares: list[float]) -> Pixels
 def test_any_size_comes_out_exactly(size: tuple[int, int]) -> None:
     learned = Learned("c", network_of(upscalers.compact().state_dict(), "c"), CPU)
     assert learned(picture(30, 20), size).size == size
+
+
+@pytest.mark.parametrize(
+    ("scale", "have", "want", "times"),
+    [
+        (2, (100, 50), (200, 100), 1), (2, (100, 50), (800, 400), 3), (4, (100, 50), (401, 200), 2),
+        (3, (9, 9), (81, 81), 2), (4, (100, 50), (100, 50), 0), (4, (100, 50), (50, 20), 0),
+        (4, (100, 50), (50, 60), 1), (1, (9, 9), (81, 81), 1),
+    ],
+)  # fmt: skip
+def test_a_network_is_run_until_the_size_is_covered(scale: int, have: Size, want: Size, times: int) -> None:
+    assert passes(scale, have, want) == times
+
+
+def test_no_pass_makes_more_than_so_many_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inkwash.imaging.learned.MAX_PIXELS", 4000)
+    made = Learned("c", network_of(upscalers.compact(scale=4).state_dict(), "c"), CPU)
+    seen: list[int] = []
+    watched = replace(made, network=Watched(made.network, seen))
+    assert watched(picture(40, 30), (50, 40)).size == (50, 40)
+    assert seen == [max(seen)]
+    assert 3500 < 16 * seen[0] <= 4000
+
+
+class Watched:
+    """A network that notes how many pixels it is given."""
+
+    def __init__(self, network: Any, seen: list[int]) -> None:
+        self.network = network
+        self.seen = seen
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.network, name)
+
+    def __call__(self, image: torch.Tensor) -> Any:
+        self.seen.append(image.shape[2] * image.shape[3])
+        return self.network(image)
 
 
 def test_a_network_for_grey_takes_each_colour() -> None:
