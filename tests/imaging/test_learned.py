@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from tests.support import upscalers
 
-from inkwash.core.errors import DamagedFile, UnsupportedModel
+from inkwash.core.errors import DamagedFile, InkwashError, UnsupportedModel
 from inkwash.core.resizing import Size
 from inkwash.imaging.architectures import _normalize, network_of, spandrel
 from inkwash.imaging.learned import Learned, load, passes
@@ -207,6 +207,12 @@ def test_the_stand_in_normalizes_as_the_formula_says() -> None:
     made = _normalize(image, [0.5, 0.4, 0.3], [0.5, 0.2, 0.1])
     for channel, (mean, std) in enumerate([(0.5, 0.5), (0.4, 0.2), (0.3, 0.1)]):
         torch.testing.assert_close(made[:, channel], (image[:, channel] - mean) / std)
+
+
+def test_without_spandrel_the_remedy_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "spandrel", None)
+    with pytest.raises(InkwashError, match="pip install --no-deps spandrel"):
+        spandrel.__wrapped__()
 
 
 def test_torchvision_is_neither_needed_nor_left_replaced() -> None:
