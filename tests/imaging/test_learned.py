@@ -9,6 +9,7 @@ import sys
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from tests.support import upscalers
 from inkwash.core.errors import DamagedFile, InkwashError, UnsupportedModel
 from inkwash.core.resizing import Size
 from inkwash.imaging.architectures import _normalize, network_of, spandrel
-from inkwash.imaging.learned import Learned, load, passes
+from inkwash.imaging.learned import Learned, _check, load, passes
 from inkwash.imaging.tiles import Pixels, tiled, windows
 from inkwash.runtime.device import Compute, choose
 
@@ -200,6 +201,18 @@ def test_what_is_no_upscaler_is_refused_in_words(tmp_path: Path) -> None:
     (tmp_path / "cut.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{}")
     with pytest.raises(DamagedFile):
         load(tmp_path / "cut.safetensors", CPU)
+
+
+@pytest.mark.parametrize(
+    ("purpose", "channels", "words"),
+    [("FaceSR", (3, 3), "single faces"), ("Inpainting", (3, 3), "masks"), ("SR", (4, 4), "4 channels to 4")],
+)
+def test_networks_for_other_things_say_what_they_are(purpose: str, channels: tuple[int, int], words: str) -> None:
+    network = SimpleNamespace(
+        purpose=purpose, architecture=SimpleNamespace(name="X"), input_channels=channels[0], output_channels=channels[1]
+    )
+    with pytest.raises(UnsupportedModel, match=words):
+        _check(network, "some.pth")
 
 
 def test_the_stand_in_normalizes_as_the_formula_says() -> None:
