@@ -41,6 +41,25 @@ def bootstrap(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bootstrap]:
         sys.modules.pop(name, None)
 
 
+def test_what_declares_too_much_is_installed_by_itself(
+    bootstrap: Bootstrap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """spandrel declares torchvision, which nothing here needs; it is part of the key all the same."""
+    commands: list[list[str]] = []
+    build = bootstrap.torch_build.TorchBuild("cpu", None, 1, "as a test")
+    monkeypatch.setattr(bootstrap.install, "choose", lambda *asked: build)
+    monkeypatch.setattr(bootstrap.install, "announce", lambda *told: None)
+    monkeypatch.setattr(bootstrap.install, "_run", lambda *asked: None)
+    monkeypatch.setattr(bootstrap.install, "_install", lambda command, *rest, **more: commands.append(command))
+    bootstrap.install.install_all(ROOT, tmp_path, Path(sys.executable), None, {}, tmp_path / "log")
+    named = [command for command in commands if any(part.startswith("spandrel") for part in command)]
+    assert [("--no-deps" in command, "-c" in command) for command in named] == [(True, True)]
+    assert not any("torchvision" in part for command in commands for part in command)
+    before = bootstrap.lock.key(ROOT, None)
+    monkeypatch.setattr(bootstrap.lock, "bare", lambda root: ["other"])
+    assert bootstrap.lock.key(ROOT, None) != before
+
+
 # --- which torch ---------------------------------------------------------------------------------------------------
 
 NEW_CARD = "8.9, 580.65.06\n"

@@ -23,11 +23,45 @@ def compact(own: NetworkSettings) -> nn.Module:
     return architecture(num_feat=own.features, num_conv=own.convolutions, upscale=2)  # type: ignore[no-any-return]
 
 
+@torch.no_grad()
+def begin_interpolating(network: nn.Module) -> nn.Module:
+    """The network begins as quadratic interpolation, not as noise: minutes of learning are saved.
+
+    Its first three features carry the colours through unchanged, and the last convolution makes of them what
+    interpolation adds to the nearest neighbour; all other features begin at random and count for little.
+    """
+    convolutions = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+    for layer in convolutions[:-1]:
+        layer.weight[:3] = 0
+        layer.bias[:3] = 0  # type: ignore[index]
+        for colour in range(3):
+            layer.weight[colour, colour, 1, 1] = 1
+    for activation in network.modules():
+        if isinstance(activation, nn.PReLU):
+            activation.weight[:3] = 1
+    last = convolutions[-1]
+    last.weight *= 0.1
+    last.bias.zero_()  # type: ignore[union-attr]
+    for colour in range(3):
+        last.weight[4 * colour : 4 * colour + 4, :3] = 0
+        last.weight[4 * colour : 4 * colour + 4, colour] = _interpolation()
+    return network
+
+
+def _interpolation() -> Tensor:
+    """(4, 3, 3): for each quarter of a pixel, row by row, the parabola through three pixels less the middle one."""
+    places = torch.tensor([-0.25, 0.25])
+    taps = torch.stack([places * (places - 1) / 2, 1 - places**2, places * (places + 1) / 2], dim=1)
+    kernels = (taps[:, None, :, None] * taps[None, :, None, :]).reshape(4, 3, 3)
+    kernels[:, 1, 1] -= 1
+    return kernels
+
+
 def train_network(settings: Settings) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     own = settings.training
-    network = compact(settings.network)
+    network = begin_interpolating(compact(settings.network))
     optimizer = torch.optim.Adam(network.parameters(), lr=own.rate, betas=(0.9, 0.99))
     training = Training("network", settings.paths.state, network, optimizer, own.ema, own.batch)
     train(training, 1, own.minutes, _work, settings)

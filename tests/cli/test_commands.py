@@ -86,7 +86,8 @@ def test_doctor_reports_every_part(folders: Path, capsys: Capture) -> None:
     report = json.loads(capsys.readouterr().out)
     names = [finding["name"] for finding in report["findings"]]
     assert names == [
-        "python", "system", "memory", "disk", "packages", "torch", "device", "settings", "models", "outputs",
+        "python", "system", "memory", "disk", "packages", "torch", "device", "upscalers", "settings", "models",
+        "outputs",
     ]  # fmt: skip
     assert status == (0 if report["ok"] else 1)
     states = {finding["name"]: finding["state"] for finding in report["findings"]}

@@ -7,7 +7,10 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +18,10 @@ import torch
 from PIL import Image
 from tests.support import upscalers
 
-from inkwash.core.errors import DamagedFile, UnsupportedModel
+from inkwash.core.errors import DamagedFile, InkwashError, UnsupportedModel
+from inkwash.core.resizing import Size
 from inkwash.imaging.architectures import _normalize, network_of, spandrel
-from inkwash.imaging.learned import Learned, load
+from inkwash.imaging.learned import Learned, _check, load, passes
 from inkwash.imaging.tiles import Pixels, tiled, windows
 from inkwash.runtime.device import Compute, choose
 
@@ -102,6 +106,43 @@ def test_any_size_comes_out_exactly(size: tuple[int, int]) -> None:
     assert learned(picture(30, 20), size).size == size
 
 
+@pytest.mark.parametrize(
+    ("scale", "have", "want", "times"),
+    [
+        (2, (100, 50), (200, 100), 1), (2, (100, 50), (800, 400), 3), (4, (100, 50), (401, 200), 2),
+        (3, (9, 9), (81, 81), 2), (4, (100, 50), (100, 50), 0), (4, (100, 50), (50, 20), 0),
+        (4, (100, 50), (50, 60), 1), (1, (9, 9), (81, 81), 1),
+    ],
+)  # fmt: skip
+def test_a_network_is_run_until_the_size_is_covered(scale: int, have: Size, want: Size, times: int) -> None:
+    assert passes(scale, have, want) == times
+
+
+def test_no_pass_makes_more_than_so_many_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inkwash.imaging.learned.MAX_PIXELS", 4000)
+    made = Learned("c", network_of(upscalers.compact(scale=4).state_dict(), "c"), CPU)
+    seen: list[int] = []
+    watched = replace(made, network=Watched(made.network, seen))
+    assert watched(picture(40, 30), (50, 40)).size == (50, 40)
+    assert seen == [max(seen)]
+    assert 3500 < 16 * seen[0] <= 4000
+
+
+class Watched:
+    """A network that notes how many pixels it is given."""
+
+    def __init__(self, network: Any, seen: list[int]) -> None:
+        self.network = network
+        self.seen = seen
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.network, name)
+
+    def __call__(self, image: torch.Tensor) -> Any:
+        self.seen.append(image.shape[2] * image.shape[3])
+        return self.network(image)
+
+
 def test_a_network_for_grey_takes_each_colour() -> None:
     """One in, one out, 4 times as large."""
     grey = upscalers.seeded(spandrel().architectures.Compact.Compact(num_in_ch=1, num_out_ch=1, num_feat=8, num_conv=1))
@@ -162,11 +203,29 @@ def test_what_is_no_upscaler_is_refused_in_words(tmp_path: Path) -> None:
         load(tmp_path / "cut.safetensors", CPU)
 
 
+@pytest.mark.parametrize(
+    ("purpose", "channels", "words"),
+    [("FaceSR", (3, 3), "single faces"), ("Inpainting", (3, 3), "masks"), ("SR", (4, 4), "4 channels to 4")],
+)
+def test_networks_for_other_things_say_what_they_are(purpose: str, channels: tuple[int, int], words: str) -> None:
+    network = SimpleNamespace(
+        purpose=purpose, architecture=SimpleNamespace(name="X"), input_channels=channels[0], output_channels=channels[1]
+    )
+    with pytest.raises(UnsupportedModel, match=words):
+        _check(network, "some.pth")
+
+
 def test_the_stand_in_normalizes_as_the_formula_says() -> None:
     image = torch.rand(1, 3, 4, 5)
     made = _normalize(image, [0.5, 0.4, 0.3], [0.5, 0.2, 0.1])
     for channel, (mean, std) in enumerate([(0.5, 0.5), (0.4, 0.2), (0.3, 0.1)]):
         torch.testing.assert_close(made[:, channel], (image[:, channel] - mean) / std)
+
+
+def test_without_spandrel_the_remedy_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "spandrel", None)
+    with pytest.raises(InkwashError, match="pip install --no-deps spandrel"):
+        spandrel.__wrapped__()
 
 
 def test_torchvision_is_neither_needed_nor_left_replaced() -> None:

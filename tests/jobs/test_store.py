@@ -230,7 +230,7 @@ def test_traces_go_with_their_job(make_room: Callable[..., Room]) -> None:
 
 
 def test_explanations_are_forgotten_sooner(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "FILES_OF", 1)
+    monkeypatch.setitem(store.REMEMBERED, "explain", 1)
     jobs = [room.submit(kind="explain"), room.submit(), room.submit(kind="explain")]
     for _ in jobs:
         room.store.finish(room.claim())

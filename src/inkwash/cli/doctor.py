@@ -65,6 +65,7 @@ def examine(here: settings.Settings, models_dir: Path) -> Iterator[Finding]:
         ("packages", packages),
         ("torch", torch_build),
         ("device", device),
+        ("upscalers", upscalers),
         ("settings", lambda: settings_file(here)),
         ("models", lambda: models(models_dir)),
         ("outputs", lambda: outputs(here.outputs_dir)),
@@ -160,6 +161,16 @@ def cpu_features() -> list[str]:
 
         return [torch.backends.cpu.get_cpu_capability()]
     return [name for name in wanted if name in words]
+
+
+def upscalers() -> Finding:
+    """Whether learned upscalers can run: their library is not installed by pip itself (docs/decisions/0012)."""
+    from inkwash.imaging.architectures import spandrel
+
+    try:
+        return Finding("upscalers", "ok", f"spandrel {spandrel().__version__}")
+    except InkwashError as error:
+        return Finding("upscalers", "warn", error.message, error.remedy)
 
 
 def settings_file(here: settings.Settings) -> Finding:

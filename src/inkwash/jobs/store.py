@@ -40,10 +40,9 @@ DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 """How requests and pictures' texts name the pictures they were made from."""
 
 ENDED = ("done", "failed", "cancelled")
-WITH_FILES = "'explain', 'extras'"
-"""Kinds whose results are no pictures of the gallery: their files go with the job."""
-FILES_OF = 200
-"""Ended jobs of these kinds that are remembered; an explanation has some fifty files, an enlarging large ones."""
+REMEMBERED = {"explain": 200, "extras": 20}
+"""Ended jobs of the kinds whose results are no pictures of the gallery: an explanation has some fifty files, an
+enlarging large ones, and they go with their job."""
 TIDY_EVERY = 100
 """Jobs handed in between two looks at what may be forgotten."""
 
@@ -277,11 +276,11 @@ class Store:
         with self.database.writing() as db:
             rows = [
                 row
-                for kinds, kept in ((f"'generate', 'model', {WITH_FILES}", self.history), (WITH_FILES, FILES_OF))
+                for kind, kept in ((None, self.history), *REMEMBERED.items())
                 for row in db.execute(
-                    f"SELECT seq, id FROM jobs WHERE state IN {ENDED} AND kind IN ({kinds})"
+                    f"SELECT seq, id FROM jobs WHERE state IN {ENDED} AND kind = coalesce(?, kind)"
                     " ORDER BY seq DESC LIMIT -1 OFFSET ?",
-                    (kept,),
+                    (kind, kept),
                 ).fetchall()
             ]
             rows += db.execute(
