@@ -33,11 +33,15 @@ ALIASES = {
     "refiner checkpoint": "refiner", "negative": "negative_prompt", "rng source": "noise_source",
 }  # fmt: skip
 SEARCH = ("prompt s/r", "s/r", "prompt search/replace")
-PICTURES = ("init_image", "mask", "depth", "hires", "soft_inpainting", "sigmas", "styles")
+PICTURES = (
+    "init_image", "mask", "depth", "hires", "soft_inpainting", "sigmas", "styles", "tiled",
+    "noise_inversion", "sd_upscale",
+)  # fmt: skip
 KINDS: dict[str, type] = {
     "width": int, "height": int, "eta": float, "sigma_min": float, "sigma_max": float, "rho": float,
     "denoising_strength": float, "model": str, "vae": str, "refiner": str, "strict": bool,
     "discard_penultimate_sigma": bool, "hires.model": str, "hires.sampler": str, "hires.schedule": str,
+    "keep_structure": float, "tiled.upscaler": str,
 }  # fmt: skip
 
 
