@@ -50,6 +50,14 @@ def test_every_flag_of_upscale_is_told(language: str) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
+def test_every_flag_of_enlarge_is_told(language: str) -> None:
+    text = page(language, "enlarge") + page(language, "txt2img")
+    assert {flag for flag in flags("enlarge") - {"--help"} if f"`{flag}`" not in text} == set()
+    names = (*choices.TILE_METHODS, *choices.REGION_BLENDS, *choices.PICTURE_UPSCALERS)
+    assert [name for name in names if f"`{name}`" not in page(language, "enlarge")] == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_every_upscaler_resize_mode_and_fill_is_told(language: str) -> None:
     text = page(language, "edit") + page(language, "txt2img")
     names = (*choices.UPSCALERS, *choices.RESIZE_MODES, *choices.INPAINTING_FILLS)

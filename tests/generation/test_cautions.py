@@ -5,13 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from PIL import Image
 from tests.support.checkpoints import sd1_spec, sd2_spec, sdxl_spec
 
 from inkwash.checkpoint import ModelSpec
-from inkwash.core.request import GenerateRequest
+from inkwash.core.request import GenerateRequest, Region, SDUpscale, TiledDiffusion
 from inkwash.generation.cautions import cautions
 
 XL = sdxl_spec()
+LARGE = GenerateRequest(width=1024, height=1024, prompt="a cat, best quality", tiled=TiledDiffusion(overlap=16))
+UPSCALE = GenerateRequest(
+    width=512,
+    height=512,
+    prompt="a cat",
+    init_image=Image.new("RGB", (8, 8)),
+    sd_upscale=SDUpscale(),
+    keep_structure=0.0,
+)
+IN_REGIONS = TiledDiffusion(regions=(Region(),))
 
 
 @pytest.mark.parametrize(
@@ -30,6 +41,13 @@ XL = sdxl_spec()
         (sdxl_spec(refiner=True), GenerateRequest(), "refiner"),
         (replace(sd2_spec(), unsure=True), GenerateRequest(), "parameterization: eps"),
         (sd2_spec(), GenerateRequest(), None),
+        (sd1_spec(), LARGE, "name things in regions"),
+        (sd1_spec(), replace(LARGE, prompt="best quality, (8k:1.2)"), None),
+        (sd1_spec(), replace(LARGE, tiled=IN_REGIONS), None),
+        (sd1_spec(), replace(LARGE, width=768, height=768), None),
+        (sd1_spec(), UPSCALE, "keep the structure"),
+        (sd1_spec(), replace(UPSCALE, keep_structure=0.5), None),
+        (sd1_spec(), replace(UPSCALE, denoising_strength=0.2), None),
     ],
 )
 def test_cautions(spec: ModelSpec, request_: GenerateRequest, words: str | None) -> None:

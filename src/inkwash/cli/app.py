@@ -16,6 +16,7 @@ import typer
 from inkwash import __version__
 from inkwash.cli.doctor import doctor
 from inkwash.cli.edits import img2img, inpaint, outpaint, refine
+from inkwash.cli.enlarge import enlarge
 from inkwash.cli.inspect import inspect
 from inkwash.cli.layers import layers
 from inkwash.cli.models import models
@@ -43,7 +44,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(no_args_is_help=True)(txt2img)
-for drawing in (img2img, inpaint, outpaint, refine, upscale, sweep, words):
+for drawing in (img2img, inpaint, outpaint, refine, enlarge, upscale, sweep, words):
     app.command(no_args_is_help=True)(drawing)
 app.add_typer(layers)
 app.add_typer(picture)

@@ -85,6 +85,21 @@ def drawn(order: Order, engine: Drawer) -> tuple[list[Saved], Result | None]:
             return saved, None
 
 
+def watched(request: GenerateRequest, engine: Drawer) -> Result | None:
+    """Pictures that are only a step on the way: shown while they are drawn, not saved.  None if the person stopped."""
+    with Display() as display, stopping() as stop:
+
+        def progress(event: Event) -> None:
+            display.show(event)
+            if stop.is_set():
+                raise Cancelled()
+
+        try:
+            return engine.generate(request, progress)
+        except Cancelled:
+            return None
+
+
 def drawn_together(
     order: Order, requests: Sequence[GenerateRequest], engine: Drawer
 ) -> tuple[list[Saved], list[Result] | None]:

@@ -12,16 +12,16 @@ from typer import Argument
 
 from inkwash.cli.flags import request_of, sharing
 from inkwash.cli.txt2img import flag, txt2img
-from inkwash.core.choices import INPAINTING_FILLS, RESIZE_MODES, UPSCALERS, choose
+from inkwash.core.choices import INPAINTING_FILLS, PICTURE_UPSCALERS, RESIZE_MODES, UPSCALERS, choose
 from inkwash.core.errors import InkwashError, InvalidRequest
 from inkwash.core.parameters import help_of
-from inkwash.core.request import GenerateRequest, HiresPass, SoftInpainting
+from inkwash.core.request import GenerateRequest, HiresPass, NoiseInversion, SDUpscale, SoftInpainting, TiledDiffusion
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-DEFAULT, SOFT = GenerateRequest(), SoftInpainting()
-SOURCE, MASKED, SIDES = "Source", "Mask", "Sides"
+DEFAULT, SOFT, INVERSION, UPSCALE = GenerateRequest(), SoftInpainting(), NoiseInversion(), SDUpscale()
+SOURCE, MASKED, SIDES, ENLARGING, INVERTING = "Source", "Mask", "Sides", "Enlarging", "Noise inversion"
 
 Picture = Annotated[Path, Argument(help="A picture, or a folder of pictures.")]
 Words = Annotated[str, Argument(help="What the picture shows.")]
@@ -53,10 +53,34 @@ def img2img(
     noise_level: Annotated[int, flag(SOURCE, help_of("noise_level"))] = DEFAULT.noise_level,
     depth: Annotated[Path | None, flag(SOURCE, help_of("depth"))] = None,
     loopback: Annotated[int, flag(SOURCE, "So many times, each from the one before.")] = 1,
+    tile_upscaler: Annotated[
+        str | None,
+        flag(ENLARGING, f"Enlarge, then redraw all of it with tiled diffusion: {', '.join(PICTURE_UPSCALERS)}."),
+    ] = None,
+    tile_scale: Annotated[float, flag(ENLARGING, help_of("tiled.scale"))] = TiledDiffusion().scale,
+    sd_upscale: Annotated[float | None, flag(ENLARGING, "Enlarge so many times, then redraw tile by tile.")] = None,
+    sd_upscale_by: Annotated[str, flag(ENLARGING, f"{', '.join(PICTURE_UPSCALERS)}.")] = UPSCALE.upscaler,
+    sd_upscale_overlap: Annotated[int, flag(ENLARGING, help_of("sd_upscale.overlap"))] = UPSCALE.overlap,
+    noise_inversion: Annotated[bool, flag(INVERTING, help_of("noise_inversion.enabled"), "--noise-inversion")] = False,
+    inversion_steps: Annotated[int, flag(INVERTING, help_of("noise_inversion.steps"))] = INVERSION.steps,
+    inversion_retouch: Annotated[float, flag(INVERTING, help_of("noise_inversion.retouch"))] = INVERSION.retouch,
+    inversion_renoise_strength: Annotated[
+        float, flag(INVERTING, help_of("noise_inversion.renoise_strength"))
+    ] = INVERSION.renoise_strength,
+    inversion_renoise_kernel: Annotated[
+        int, flag(INVERTING, help_of("noise_inversion.renoise_kernel"))
+    ] = INVERSION.renoise_kernel,
     keep_source: Keep = True,
     **drawing: Any,
 ) -> None:
     """Draw a picture anew from a picture."""
+    upscale = SDUpscale(upscaler=sd_upscale_by, scale=sd_upscale or 0.0, overlap=sd_upscale_overlap)
+    inversion = NoiseInversion(
+        steps=inversion_steps,
+        retouch=inversion_retouch,
+        renoise_strength=inversion_renoise_strength,
+        renoise_kernel=inversion_renoise_kernel,
+    )
     more = {
         "prompt": prompt,
         "denoising_strength": strength,
@@ -65,8 +89,10 @@ def img2img(
         "initial_noise_multiplier": initial_noise_multiplier,
         "color_correction": color_correction,
         "noise_level": noise_level,
+        "sd_upscale": None if sd_upscale is None else upscale,
+        "noise_inversion": inversion if noise_inversion else None,
     }
-    base = request_of(drawing, **more)
+    base = request_of({**drawing, "tile_upscaler": tile_upscaler, "tile_scale": tile_scale}, **more)
 
     def order(path: Path) -> GenerateRequest:
         return dataclasses.replace(base, init_image=load(path), depth=load(depth) if depth else None)
@@ -202,6 +228,9 @@ def refine(
             only_masked=False,
             soft_inpainting=None,
             exact_steps=False,
+            sd_upscale=None,
+            noise_inversion=None,
+            tiled=known.tiled and dataclasses.replace(known.tiled, upscaler=None),
         )
         return dataclasses.replace(plain, init_image=load(path), denoising_strength=0.0, hires=second)
 

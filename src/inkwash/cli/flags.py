@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from inspect import Parameter, Signature, signature
 from typing import Any
 
-from inkwash.core.choices import EMPHASIS, NOISE_SOURCES, choose
+from inkwash.core import wire
+from inkwash.core.choices import EMPHASIS, NOISE_SOURCES, TILE_METHODS, choose
 from inkwash.core.errors import InvalidRequest
-from inkwash.core.request import GenerateRequest, HiresPass, VaeTiles
+from inkwash.core.request import GenerateRequest, HiresPass, Region, TiledDiffusion, VaeTiles
 
 # Flags that are not called as the field they set.
 RENAMED = {"negative": "negative_prompt", "cfg": "cfg_scale"}
+REGION = '--region "0 0.5 1 0.5: a lake"'
 HIRES = {"strength": "denoising_strength", "negative": "negative_prompt"}
 
 
@@ -54,6 +57,7 @@ def request_of(flags: Mapping[str, Any], **more: Any) -> GenerateRequest:
         "sigmas": None if sigmas is None else numbers(sigmas),
         "hires": hires_of(flags),
         "vae_tiles": vae_tiles_of(flags),
+        "tiled": tiled_of(flags),
     }
     return GenerateRequest(**(values | more))
 
@@ -73,6 +77,48 @@ def vae_tiles_of(flags: Mapping[str, Any]) -> VaeTiles | None:
     if tile is None:
         return None if fast is None else VaeTiles(fast=fast)
     return VaeTiles(encoder_tile=8 * tile, decoder_tile=tile, fast=fast)
+
+
+def tiled_of(flags: Mapping[str, Any]) -> TiledDiffusion | None:
+    """--tiled, a region or an upscaler: tiled diffusion."""
+    upscaler = flags.get("tile_upscaler")
+    if not (flags["tiled"] or flags["region"] or upscaler):
+        return None
+    return TiledDiffusion(
+        method=choose("tile method", flags["tile_method"], TILE_METHODS),
+        tile_width=flags["tile_width"],
+        tile_height=flags["tile_height"],
+        overlap=flags["tile_overlap"],
+        tile_batch=flags["tile_batch"],
+        upscaler=upscaler,
+        scale=flags.get("tile_scale", TiledDiffusion().scale),
+        regions=tuple(region_of(text) for text in flags["region"] or ()),
+        draw_background=flags["background"],
+    )
+
+
+def region_of(text: str) -> Region:
+    """ "x y w h: prompt" in fractions of the picture, or a JSON object of a region's fields.  Raises InvalidRequest."""
+    if text.lstrip().startswith("{"):
+        try:
+            told = json.loads(text)
+        except ValueError:
+            raise InvalidRequest(f"--region {text!r} is not JSON.", f"For example {REGION}.") from None
+        (region,) = tiled_regions([told])
+        return region
+    place, colon, prompt = text.partition(":")
+    try:
+        x, y, w, h = (float(part) for part in place.replace(",", " ").split())
+    except ValueError:
+        colon = ""
+    if not colon:
+        raise InvalidRequest(f"--region {text!r} says no place.", f"For example {REGION}.")
+    return Region(x=x, y=y, w=w, h=h, prompt=prompt.strip())
+
+
+def tiled_regions(told: list[Any]) -> tuple[Region, ...]:
+    tiled = wire.from_json({"tiled": {"regions": told}}).tiled
+    return tiled.regions if tiled else ()
 
 
 def numbers(text: str) -> tuple[float, ...]:

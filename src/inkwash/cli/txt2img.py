@@ -18,22 +18,23 @@ from inkwash.core.choices import (
     QUALITY,
     SAMPLERS,
     SCHEDULES,
+    TILE_METHODS,
     UPSCALERS,
     choose,
 )
 from inkwash.core.errors import InvalidRequest
 from inkwash.core.parameters import help_of
-from inkwash.core.request import GenerateRequest, HiresPass
+from inkwash.core.request import GenerateRequest, HiresPass, TiledDiffusion
 
 if TYPE_CHECKING:
     from inkwash.cli.drawing import Drawer, Order
     from inkwash.cli.saving import Saver
 
-DEFAULT, SECOND = GenerateRequest(), HiresPass()
+DEFAULT, SECOND, TILED = GenerateRequest(), HiresPass(), TiledDiffusion()
 
 # Where a flag stands in --help.
 PICTURE, MODEL, NOISE = "Picture", "Model", "Seeds and noise"
-SAMPLING, GUIDANCE, HIRES, OUTPUT = "Sampling", "Guidance", "Second pass", "Output"
+SAMPLING, GUIDANCE, HIRES, TILES, OUTPUT = "Sampling", "Guidance", "Second pass", "Tiles", "Output"
 
 
 def flag(panel: str, help: str, *names: str) -> Any:
@@ -116,6 +117,19 @@ def txt2img(
     refiner_switch_at: Annotated[
         float, flag(HIRES, "... after this fraction of the steps.")
     ] = DEFAULT.refiner_switch_at,
+    tiled: Annotated[bool, flag(TILES, help_of("tiled.enabled"), "--tiled")] = False,
+    tile_method: Annotated[str, flag(TILES, f"{', '.join(TILE_METHODS)}.")] = TILED.method,
+    tile_width: Annotated[int, flag(TILES, help_of("tiled.tile_width"))] = TILED.tile_width,
+    tile_height: Annotated[int, flag(TILES, "Likewise.")] = TILED.tile_height,
+    tile_overlap: Annotated[int, flag(TILES, help_of("tiled.overlap"))] = TILED.overlap,
+    tile_batch: Annotated[int, flag(TILES, help_of("tiled.tile_batch"))] = TILED.tile_batch,
+    region: Annotated[
+        list[str] | None, flag(TILES, 'Its own prompt for a part: "0 0.5 1 0.5: a lake", or JSON; may be repeated.')
+    ] = None,
+    background: Annotated[
+        bool, flag(TILES, help_of("tiled.draw_background"), "--background/--no-background")
+    ] = TILED.draw_background,
+    keep_structure: Annotated[float | None, flag(TILES, help_of("keep_structure"))] = None,
     out: Annotated[
         Path | None,
         flag(OUTPUT, "A folder, or a file ending in .png, .jpg or .webp.", "--out", "-o"),

@@ -36,12 +36,16 @@ ALIASES = {
 SEARCH = ("prompt s/r", "s/r", "prompt search/replace")
 ORDER, STYLES, SIZE = "prompt order", "styles", "size"
 SEVERAL = (ORDER, STYLES, SIZE)  # axes that are no single field
-PICTURES = ("init_image", "mask", "latent_mask", "depth", "hires", "soft_inpainting", "sigmas", "styles")
+PICTURES = (
+    "init_image", "mask", "latent_mask", "depth", "hires", "soft_inpainting", "sigmas", "styles", "tiled",
+    "noise_inversion", "sd_upscale",
+)  # fmt: skip
 KINDS: dict[str, type] = {
     "width": int, "height": int, "eta": float, "sigma_min": float, "sigma_max": float, "rho": float,
     "denoising_strength": float, "mask_blur_y": float, "model": str, "vae": str, "refiner": str, "strict": bool,
     "prediction": str,
     "discard_penultimate_sigma": bool, "hires.model": str, "hires.sampler": str, "hires.schedule": str,
+    "keep_structure": float, "tiled.upscaler": str,
 }  # fmt: skip
 
 

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from inkwash.diffusion import Prediction
 from inkwash.generation.run import Ask, Run
 
-RADIUS = 4.0
-"""Standard deviation of the low pass in latent pixels: what is larger than some 100 pixels of the picture is held."""
+RADIUS = 2.0
+"""Standard deviation of the low pass in latent pixels: of waves 85 pixels long in the picture half is held."""
 
 
 def guarded(ask: Ask, original: Tensor, strength: float, first: float) -> Ask:

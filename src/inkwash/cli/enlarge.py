@@ -1,0 +1,179 @@
+"""``inkwash enlarge``: a picture, small, to a picture, large; the road is told first."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from inkwash.cli.edits import SAVING, SOURCE, Keep, load
+from inkwash.cli.flags import sharing
+from inkwash.cli.terminal import say, show_error
+from inkwash.cli.txt2img import engine_of, flag, order_of, txt2img
+from inkwash.core import limits, settings
+from inkwash.core.choices import PICTURE_UPSCALERS, choose
+from inkwash.core.errors import InkwashError, InvalidRequest
+from inkwash.core.request import GenerateRequest
+
+if TYPE_CHECKING:
+    from inkwash.cli.drawing import Drawer
+    from inkwash.generation.enlarging import Pass, Target
+
+STRENGTH = 0.35
+ROADS = ("Mixture of Diffusers", "MultiDiffusion", "SD upscale")
+
+# Flags that speak over what the picture says of itself, and the fields they set.
+OVER = {
+    "prompt": "prompt", "negative": "negative_prompt", "model": "model", "vae": "vae", "seed": "seed",
+    "steps": "steps", "sampler": "sampler", "cfg": "cfg_scale",
+}  # fmt: skip
+# What the picture was drawn with that does not belong to enlarging it.
+PLAIN = GenerateRequest()
+LEFT = (
+    "width", "height", "mask_invert", "only_masked", "soft_inpainting", "exact_steps", "hires", "tiled",
+    "noise_inversion", "sd_upscale", "tiling", "sigmas", "resize_mode", "subseed_strength", "seed_resize_from_w",
+    "seed_resize_from_h", "initial_noise_multiplier", "refiner",
+)  # fmt: skip
+
+
+@sharing(txt2img, SAVING)
+def enlarge(
+    context: typer.Context,
+    picture: Annotated[Path, typer.Argument(help="A picture, or a folder of them.")],
+    to: Annotated[int | None, flag(SOURCE, "Pixels of the longer side.")] = None,
+    scale: Annotated[float | None, flag(SOURCE, "Times the picture's size, instead; 2 without either.")] = None,
+    upscaler: Annotated[
+        str | None, flag(SOURCE, f"{', '.join(PICTURE_UPSCALERS)}; default: the best there is.")
+    ] = None,
+    strength: Annotated[
+        float, flag(SOURCE, "How much is redrawn, above 0 to 1.", "--strength", "--denoise", "-d")
+    ] = STRENGTH,
+    keep_structure: Annotated[float, flag(SOURCE, "0 to 1: hold what is large in the picture.")] = 0.5,
+    road: Annotated[str | None, flag(SOURCE, f"{', '.join(ROADS)}; default: the first that fits into memory.")] = None,
+    tile: Annotated[int | None, flag(SOURCE, "Pixels of a tile's side; default: as the model was made for.")] = None,
+    overlap: Annotated[int | None, flag(SOURCE, "Pixels that tiles share; default: a quarter of a tile.")] = None,
+    prompt: Annotated[
+        str | None, flag(SOURCE, "For every tile; default: the words of quality of the picture's own prompt.")
+    ] = None,
+    whole_prompt: Annotated[bool, flag(SOURCE, "All of the picture's own prompt.", "--whole-prompt")] = False,
+    negative: Annotated[
+        str | None, flag(SOURCE, "Default: as the picture's metadata says, as all below.", "--negative", "-n")
+    ] = None,
+    model: Annotated[str | None, flag(SOURCE, "Likewise; else the model in the box.", "--model", "-m")] = None,
+    vae: Annotated[str | None, flag(SOURCE, "Likewise.")] = None,
+    seed: Annotated[int | None, flag(SOURCE, "Likewise.", "--seed", "-s")] = None,
+    steps: Annotated[int | None, flag(SOURCE, "Likewise.")] = None,
+    sampler: Annotated[str | None, flag(SOURCE, "Likewise.")] = None,
+    cfg: Annotated[float | None, flag(SOURCE, "Likewise.")] = None,
+    plan: Annotated[bool, flag(SOURCE, "Only say what would be done.", "--plan")] = False,
+    keep_source: Keep = True,
+    **drawing: Any,
+) -> None:
+    """Enlarge a picture and redraw it in tiles, so that it is sharp at the new size."""
+    flags = {**drawing, **{name: value for name, value in locals().items() if name != "drawing"}}
+    if to is not None and scale is not None:
+        raise InvalidRequest("Both --to and --scale say how large.", "Give one of them.")
+    if not 0 < strength <= 1:
+        raise InvalidRequest(
+            f"--strength is {strength}; it must lie above 0, up to 1.",
+            f"Try {STRENGTH}; for enlarging alone: inkwash refine PICTURE --strength 0.",
+        )
+    flags["road"] = None if road is None else choose("road", road, ROADS)
+    flags["upscaler"] = None if upscaler is None else choose("upscaler", upscaler, PICTURE_UPSCALERS)
+    raise typer.Exit(_all(context, picture, flags))
+
+
+def _all(context: typer.Context, picture: Path, flags: Mapping[str, Any]) -> int:
+    """Every picture by itself; what goes wrong with one of a folder is told and does not stop the others."""
+    from inkwash.core import images
+
+    here = settings.load()
+    if not picture.is_dir():
+        return _one(context, picture, flags, here)
+    paths = sorted(path for path in picture.iterdir() if path.suffix.lower() in images.READABLE)
+    if not paths:
+        raise InvalidRequest(f"There are no pictures in {picture}.", f"Put {', '.join(images.READABLE)} files there.")
+    status = 0
+    for path in paths:
+        try:
+            status = max(status, _one(context, path, flags, here))
+        except InkwashError as error:
+            show_error(error)
+            status = 1
+        if status == 130:
+            break
+    return status
+
+
+def _one(context: typer.Context, path: Path, flags: Mapping[str, Any], here: settings.Settings) -> int:
+    """Plan, tell, and draw pass by pass; only the last pass's picture is saved."""
+    from inkwash.cli.batch import FOLDER, keep_sources
+    from inkwash.cli.drawing import drawn, report, watched
+
+    started, image, base = time.monotonic(), load(path), base_of(path, flags)
+    passes = _planned(base, image.size, flags, here)
+    say(f"{path.name}: {image.width}x{image.height} -> {len(passes)} pass{'es' * (len(passes) > 1)}")
+    for number, one in enumerate(passes, 1):
+        say(f"  {number}. {one.told()}")
+    if flags["plan"]:
+        return 0
+    engine: Drawer = engine_of(context, flags, here)
+    for one in passes:
+        request = limits.check(one.over(image), here.limits)
+        order = dataclasses.replace(order_of(request, flags, here, FOLDER), started=started)
+        if flags["keep_source"] or one is not passes[0]:
+            keep_sources(request, here)  # what lies between the passes is kept: the last text names it
+        if one is passes[-1]:
+            saved, result = drawn(order, engine)
+            report(order, saved, result)
+        elif (result := watched(request, engine)) is not None:
+            image = result.images[0]
+        if result is None:
+            return 130
+    return 0
+
+
+def base_of(path: Path, flags: Mapping[str, Any]) -> GenerateRequest:
+    """What the picture's metadata says of prompt, model, seed and the like, and the flags over it.
+
+    Of its prompt only what names nothing: a tile that is told of a cat draws one.
+    """
+    from inkwash.core import images, infotext
+    from inkwash.prompt.quality import quality_words
+
+    parsed = infotext.parse(images.read_metadata(path).infotext)
+    known = infotext.to_request(parsed) if parsed.parameters else PLAIN
+    plain = dataclasses.replace(known, **{name: getattr(PLAIN, name) for name in LEFT})
+    over = {field: flags[name] for name, field in OVER.items() if flags[name] is not None}
+    if not flags["whole_prompt"]:
+        plain = dataclasses.replace(plain, prompt=quality_words(known.prompt))
+    given = {"denoising_strength": flags["strength"], "keep_structure": flags["keep_structure"]}
+    return dataclasses.replace(plain, **over, **given)
+
+
+def _planned(
+    base: GenerateRequest, size: tuple[int, int], flags: Mapping[str, Any], here: settings.Settings
+) -> list[Pass]:
+    from inkwash.checkpoint import detect
+    from inkwash.cli.models_info import catalog_of
+    from inkwash.generation.enlarging import Target, plan_enlarging
+    from inkwash.runtime.device import choose as choose_device
+    from inkwash.runtime.memory import available_memory
+
+    names = [field.name for field in dataclasses.fields(Target)]
+    target: Target = Target(**{name: flags[name] for name in names})
+    compute = choose_device(flags["device"], flags["dtype"])
+    _, catalog = catalog_of(flags["models_dir"])
+    spec = detect(catalog.find(base.model).path)
+    passes = plan_enlarging(base, size, target, spec, compute.dtype, available_memory(compute.device))
+    if max(passes[-1].size) > here.limits.side:
+        large = "x".join(map(str, passes[-1].size))
+        raise InvalidRequest(
+            f"That would be a picture of {large}; at most {here.limits.side} pixels a side are drawn.",
+            f"Try --to {here.limits.side}, or raise limits.side in the settings.",
+        )
+    return passes
