@@ -29,7 +29,7 @@ NEVER = {"torchvision", "diffusers"}  # independent references for tests, as tra
 EXTRAS = {"transformers": "imaging/transformers_depth.py"}
 NO_TORCH = {"core", "prompt"}
 # Import name -> name in pyproject.toml, where they differ.
-DISTRIBUTIONS = {"PIL": "pillow", "yaml": "PyYAML"}
+DISTRIBUTIONS = {"PIL": "pillow", "yaml": "PyYAML", "psd_tools": "psd-tools"}
 UNSEEN = {"httptools", "uvloop"}  # what uvicorn takes by itself where they are there
 
 

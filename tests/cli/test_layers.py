@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from psd_tools import PSDImage
 from tests.cli.conftest import FakeEngine
 
 from inkwash.cli import main
@@ -65,6 +66,12 @@ def test_layers_are_hidden_moved_and_taken_back(engine: FakeEngine, folders: Pat
     assert (flat(folders, boat) == np.asarray(PHOTO)).all()
 
 
+def test_layers_are_exported_for_editors(engine: FakeEngine, folders: Path, boat: str, capsys: Capture) -> None:
+    assert main(["layers", "export", boat, str(folders / "boat.psd")], engine) == 0
+    assert capsys.readouterr().out == f"Saved to {folders / 'boat.psd'}\n"
+    assert [layer.name for layer in PSDImage.open(folders / "boat.psd")] == ["picture"]
+
+
 def test_mistakes_lose_nothing(engine: FakeEngine, folders: Path, boat: str, capsys: Capture) -> None:
     before = Path(boat).read_bytes()
     short = folders / "short.ora"
@@ -74,6 +81,7 @@ def test_mistakes_lose_nothing(engine: FakeEngine, folders: Path, boat: str, cap
     for arguments, words in (
         (["layers", "hide", boat, "7"], "no layer 7"),
         (["layers", "revert", boat, "0"], "only layer"),
+        (["layers", "export", boat, str(folders / "boat.ora")], "does not end in .psd"),
         (["layers", "new", str(folders / "photo.png"), boat], "already"),
         (["layers", "list", str(short)], "cut short"),
         (["layers", "redraw", boat, "a boat"], "--mask"),

@@ -78,6 +78,6 @@ def test_depth_and_its_normals(photo: str, tmp_path: Path, capsys: Capture) -> N
     assert main(["picture", "normal", photo, str(tmp_path / "normal.png"), "--estimate", *where]) == 0
     with Image.open(tmp_path / "normal.png") as normals:
         assert (normals.mode, normals.size) == ("RGB", (32, 24))
-        assert len(normals.getcolors()) > 100  # the photo's own lightness would give a handful
+        assert len(set(normals.getdata())) > 256  # the photo's own lightness would give a handful
     assert main(["picture", "normal", photo, str(tmp_path / "n.png"), "--model", "midas"]) == 1
     assert "--model is for --estimate" in capsys.readouterr().err

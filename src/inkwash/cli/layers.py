@@ -125,6 +125,18 @@ def flatten(file: File, out: Annotated[Path, Argument(help="A .png, .jpg or .web
     print(f"Saved to {short(out.absolute())}")
 
 
+@layers.command()
+def export(file: File, out: Annotated[Path, Argument(help="A .psd file.")]) -> None:
+    """Save the layers for an editor that reads no OpenRaster, as a Photoshop file."""
+    from inkwash.core.layers import load as read
+    from inkwash.core.psd import save_psd
+
+    if out.suffix.lower() != ".psd":
+        raise InvalidRequest(f"{out} does not end in .psd.", "Name it so; OpenRaster files are layered already.")
+    save_psd(read(file), out)
+    print(f"Saved to {short(out.absolute())}")
+
+
 def _change(file: Path, change: Callable[[Layers], Layers]) -> None:
     """Read, change, write whole: a file that cannot be read is left as it is."""
     from inkwash.core.layers import load as read
