@@ -9,7 +9,7 @@ from typing import Literal
 
 from inkwash.checkpoint.folder import is_pipeline
 
-Kind = Literal["model", "vae", "depth"]
+Kind = Literal["model", "vae", "depth", "background"]
 
 SUFFIXES = (".safetensors", ".ckpt", ".pt")  # of two files that differ in nothing else, the first is meant
 VAE_SUFFIXES = tuple(f".vae{suffix}" for suffix in SUFFIXES)  # a VAE beside its model
@@ -18,6 +18,7 @@ FOLDERS: dict[Kind, tuple[str, ...]] = {
     "model": ("Stable-diffusion", "checkpoints"),
     "vae": ("VAE",),
     "depth": ("depth", "midas"),
+    "background": ("rembg", "u2net"),
 }
 # Folders of other things, which are passed over when a root has no folder for models.
 _OTHERS = (
@@ -34,7 +35,7 @@ _OTHERS = (
         "realesrgan",
     ),
     *("swinir", "upscale_models", "clip", "clip_vision", "text_encoders", "unet", "diffusion_models", "style_models"),
-    *("codeformer", "gfpgan", "depth", "midas", "outputs", "venv", "node_modules"),
+    *("codeformer", "gfpgan", "depth", "midas", "rembg", "u2net", "outputs", "venv", "node_modules"),
 )
 
 
