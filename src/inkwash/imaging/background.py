@@ -66,10 +66,9 @@ class Cutter:
 def shown(picture: Image.Image, side: int, kind: Kind) -> Pixels:
     """(1, 3, side, side): stretched to a square, divided by its brightest value, then less the mean."""
     small = picture.convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
-    pixels = np.asarray(small, dtype=np.float32)
-    pixels = pixels / max(float(pixels.max()), 1e-6)
-    normal: Pixels = ((pixels - np.float32(kind.mean)) / np.float32(kind.deviation)).astype(np.float32)
-    return normal.transpose(2, 0, 1)[None]
+    pixels = np.asarray(small, dtype=np.float64)
+    pixels = (pixels / max(float(pixels.max()), 1e-6) - kind.mean) / kind.deviation
+    return pixels.astype(np.float32).transpose(2, 0, 1)[None]
 
 
 def as_mask(seen: NDArray[Any], size: Size, logits: bool) -> Image.Image:
