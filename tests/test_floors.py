@@ -26,7 +26,7 @@ FLOORS = {
 ROOF = 11  # the package's own __init__ and __main__
 NEVER = {"torchvision", "diffusers"}  # independent references for tests, as transformers is; see docs/decisions
 # Libraries of extras: where one may be imported, inside a function, when a person asks for what it alone can do.
-EXTRAS = {"transformers": "imaging/transformers_depth.py"}
+EXTRAS = {"transformers": "imaging/transformers_depth.py", "onnxruntime": "imaging/background.py"}
 NO_TORCH = {"core", "prompt"}
 # Import name -> name in pyproject.toml, where they differ.
 DISTRIBUTIONS = {

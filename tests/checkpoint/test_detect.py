@@ -30,6 +30,7 @@ from inkwash.checkpoint import (
 from inkwash.checkpoint import open as open_source
 from inkwash.checkpoint.keys import ldm_shape, ldm_to_diffusers
 from inkwash.checkpoint.parameters import parameters
+from inkwash.checkpoint.spec import LowResSpec
 
 STATED = {"modelspec.prediction_type": "epsilon"}
 
@@ -453,3 +454,45 @@ def test_zeros_for_an_empty_prompt(stated: bool | None, tmp_path: Path) -> None:
         index = {"_class_name": "StableDiffusionXLPipeline", "force_zeros_for_empty_prompt": stated}
         (tmp_path / "model" / "model_index.json").write_text(json.dumps(index))
     assert detect(tmp_path / "model").zero_empty is (stated is not False)
+
+
+X4_YAML = """
+model:
+  params:
+    parameterization: "v"
+    linear_start: 0.0001
+    linear_end: 0.02
+    timesteps: 1000
+    scale_factor: 0.08333
+    low_scale_config:
+      params:
+        noise_schedule_config:
+          linear_start: 0.0002
+          linear_end: 0.03
+        max_noise_level: 200
+"""
+
+
+def test_the_x4_upscalers_second_schedule_is_read(tmp_path: Path) -> None:
+    """From the .yaml that Stability's file comes with, or from diffusers' folder; else its own values."""
+    told = write_ldm(tmp_path / "x4.safetensors", x4_spec(vocabulary=9))
+    assert detect(tmp_path / "x4.safetensors") == told
+    assert told.low_res == LowResSpec(NoiseSpec("scaled_linear", 0.0001, 0.02), 350)
+    (tmp_path / "x4.yaml").write_text(X4_YAML)
+    low_res = LowResSpec(NoiseSpec("scaled_linear", 0.0002, 0.03), 200)
+    assert detect(tmp_path / "x4.safetensors") == replace(told, notes=(), low_res=low_res)
+    (tmp_path / "x4.yaml").write_text(X4_YAML.replace("200", "1000"))
+    with pytest.raises(UnsupportedModel, match="states 1000 as its highest noise level and knows 1000"):
+        detect(tmp_path / "x4.safetensors")
+    write_diffusers(tmp_path / "folder", x4_spec(vocabulary=9))
+    (tmp_path / "folder" / "model_index.json").write_text('{"max_noise_level": 200}')
+    config = {"beta_start": 0.0002, "beta_end": 0.03}
+    (tmp_path / "folder" / "low_res_scheduler" / "scheduler_config.json").write_text(json.dumps(config))
+    assert detect(tmp_path / "folder").low_res == low_res
+
+
+def test_a_noise_table_without_a_small_picture_is_another_model(tmp_path: Path) -> None:
+    spec = x4_spec(vocabulary=9)
+    write_ldm(tmp_path / "x4.safetensors", replace(spec, unet=replace(spec.unet, in_channels=4)))
+    with pytest.raises(UnsupportedModel, match="a model with 4 input and 4 output channels"):
+        detect(tmp_path / "x4.safetensors")

@@ -10,8 +10,8 @@ from typing import Literal
 from inkwash.checkpoint.folder import is_pipeline
 from inkwash.core.errors import InvalidRequest
 
-Kind = Literal["model", "vae", "upscaler", "face restorer", "depth"]
-FileKind = Literal["model", "vae", "lora", "embedding", "controlnet", "upscaler", "face restorer", "depth"]
+Kind = Literal["model", "vae", "upscaler", "face restorer", "depth", "background"]
+FileKind = Literal["model", "vae", "lora", "embedding", "controlnet", "upscaler", "face restorer", "depth", "background"]
 
 SUFFIXES = (".safetensors", ".ckpt", ".pt")  # of two files that differ in nothing else, the first is meant
 NETWORK_SUFFIXES = (*SUFFIXES, ".pth")  # of upscalers and face restorers
@@ -23,6 +23,7 @@ FOLDERS: dict[FileKind, tuple[str, ...]] = {
     "upscaler": ("ESRGAN", "RealESRGAN", "SwinIR", "BSRGAN", "ScuNET", "DAT", "HAT", "upscale_models"),
     "face restorer": ("GFPGAN", "Codeformer", "RestoreFormer", "facerestore_models"),
     "depth": ("depth", "midas"),
+    "background": ("rembg", "u2net"),
 }
 HOMES: dict[FileKind, tuple[str, ...]] = {
     **FOLDERS,
@@ -47,7 +48,7 @@ _OTHERS = (
     ),
     *("swinir", "upscale_models", "clip", "clip_vision", "text_encoders", "unet", "diffusion_models", "style_models"),
     *("bsrgan", "scunet", "facerestore_models", "restoreformer"),
-    *("codeformer", "gfpgan", "depth", "midas", "outputs", "venv", "node_modules"),
+    *("codeformer", "gfpgan", "depth", "midas", "rembg", "u2net", "outputs", "venv", "node_modules"),
 )
 
 

@@ -21,7 +21,7 @@ DTYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}  # that weight
 WRITABLE = set(TORCH_NAMES) - {"F4"}  # of that one PyTorch counts pairs
 # Tables of the noise schedule and the like keep their dtype: a half-precision table would change every picture.
 _TABLES = re.compile(
-    r"(betas|alphas_cumprod\w*|sqrt_\w+|log_one_minus_\w+|posterior_\w+|lvlb_weights|logvar|scale_factor"
+    r"(low_scale_model\.)?(betas|alphas_cumprod\w*|sqrt_\w+|log_one_minus_\w+|posterior_\w+|lvlb_weights|logvar|scale_factor"
     r"|denoiser\.sigmas|.*\.position_ids|model_ema\.(decay|num_updates))$"
 )
 

@@ -61,6 +61,23 @@ def depth(
     _change(source, target, lambda image: see(image).convert("L"))
 
 
+@picture.command()
+def background(
+    source: Source,
+    target: Annotated[Path, Argument(help="Where to save; .png or .webp, which know transparency.")],
+    model: Annotated[str | None, Option(help="A model in models/rembg; by default the first.")] = None,
+    models_dir: Annotated[Path | None, Option(help=MODELS_DIR)] = None,
+) -> None:
+    """Make the background transparent, by a model that rembg users have (u2net.onnx, ...)."""
+    from inkwash.core import settings
+    from inkwash.imaging.background import find_cutter, load_cutter
+
+    if target.suffix.lower() in (".jpg", ".jpeg"):
+        raise InvalidRequest(f"{target} cannot be transparent: JPEG has no alpha.", "Save it as .png or .webp.")
+    cut = load_cutter(find_cutter(models_dir or settings.load().models_dir, model))
+    _change(source, target, cut)
+
+
 def _estimator(models_dir: Path | None, name: str | None, device: str | None) -> Callable[[Image], Image]:
     """Raises InkwashError."""
     from inkwash.core import settings

@@ -16,8 +16,8 @@ LONGEST_NAME = 255  # characters
 def save_psd(layers: Layers, path: Path) -> None:
     """Write the file whole or not at all: pixels with alpha, names in any script, offsets, visibility, opacity.
 
-    What is seen is the picture that programs without layers show, within a level.  Recipes stay in the OpenRaster file: PSD has no
-    place for them.  Raises InvalidRequest for a size that PSD cannot hold, CannotWrite.
+    What is seen is the picture that programs without layers show, within a level.  Recipes stay in the OpenRaster
+    file: PSD has no place for them.  Raises InvalidRequest for a size that PSD cannot hold, CannotWrite.
     """
     if max(layers.size) > LONGEST_SIDE:
         message = f"These layers are {layers.size[0]}x{layers.size[1]}; a PSD has at most {LONGEST_SIDE} a side."

@@ -15,9 +15,9 @@ from torch.nn import functional as F
 
 from inkwash.checkpoint.places import SUFFIXES, folders
 from inkwash.checkpoint.spec import ModelSpec
-from inkwash.core.choices import nearest
 from inkwash.core.errors import ModelNotFound
 from inkwash.core.resizing import Size
+from inkwash.imaging.named import one_of
 from inkwash.models.dpt import DPT, MULTIPLE
 from inkwash.models.dpt_files import is_dpt_hybrid, load_dpt
 from inkwash.runtime.device import Compute
@@ -94,13 +94,7 @@ def find_estimator(root: Path, name: str | None = None) -> Path:
             f"There is no depth model in {root / 'models' / 'depth'}.",
             "Put dpt_hybrid-midas-501f0c75.pt there, or the folder of a depth model for transformers.",
         )
-    if name is None:
-        return found[0]
-    by_name = {key: path for path in found for key in (path.stem, path.name)}
-    if name not in by_name:
-        close = nearest(name, list(by_name)) or sorted({path.name for path in found})
-        raise ModelNotFound(f"There is no depth model called {name[:80]!r}.", f"There is {', '.join(close[:5])}.")
-    return by_name[name]
+    return one_of(found, name, "depth model")
 
 
 def load_estimator(path: Path, compute: Compute) -> DepthEstimator:

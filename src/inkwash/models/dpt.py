@@ -200,7 +200,7 @@ class Transformer(nn.Module):
 
     def _positions(self, height: int, width: int) -> Tensor:
         """The table, learned on a square, at another size."""
-        table = self.pos_embed[:, 1:].transpose(1, 2).unflatten(2, (self.grid, self.grid))
+        table = self.pos_embed[:, 1:].transpose(1, 2).reshape(1, -1, self.grid, self.grid)
         resized = F.interpolate(table, size=(height, width), mode="bilinear", align_corners=False)
         return torch.cat([self.pos_embed[:, :1], resized.flatten(2).transpose(1, 2)], dim=1)
 

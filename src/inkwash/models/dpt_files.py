@@ -47,6 +47,7 @@ class _Weights:
     def __init__(self, source: Source, prefix: str | None) -> None:
         self.source = source
         tensors = source.header.tensors
+        self.keys: dict[str, tuple[str, ...]]
         if prefix is not None:
             self.keys = {key.removeprefix(prefix): (key,) for key in tensors if key.startswith(prefix)}
         else:
