@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -90,6 +90,27 @@ def model_weights(source: Source, spec: ModelSpec) -> Iterator[tuple[str, torch.
     A tensor's memory is released when the next one is asked for: copy it first, and change no tensor in place.
     """
     return _weights(source, check_keys(spec, source.header), parameters(spec))
+
+
+class Weights:
+    """Any weight of a file by its diffusers name, at any time, as ``model_weights`` yields them.
+
+    vae: a file whose VAE takes the place of the model's own.
+    """
+
+    def __init__(self, source: Source, spec: ModelSpec, vae: tuple[Source, VAESpec] | None = None) -> None:
+        keys = check_keys(spec, source.header).found
+        self._places = {name: (source, key) for name, key in keys.items() if vae is None or not name.startswith("vae.")}
+        if vae is not None:
+            found = check_vae_keys(vae[1], vae[0].header).found
+            self._places |= {f"vae.{name}": (vae[0], key) for name, key in found.items()}
+
+    def read(self, name: str, shape: tuple[int, ...], convert: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        """What ``convert``, which must copy, makes of the weight; the file's pages are let go of."""
+        source, key = self._places[name]
+        made = convert(cut(source.tensor(key), key, name).reshape(shape))
+        source.release(key)
+        return made
 
 
 def vae_weights(source: Source, spec: VAESpec) -> Iterator[tuple[str, torch.Tensor]]:
