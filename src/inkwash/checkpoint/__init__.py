@@ -9,7 +9,7 @@ from inkwash.checkpoint.files import open_source as open
 from inkwash.checkpoint.hashes import HashCache, auto_v2, old_hash, sha256, short_hash
 from inkwash.checkpoint.header import Header, TensorInfo
 from inkwash.checkpoint.keys import diffusers_to_ldm, ldm_to_diffusers
-from inkwash.checkpoint.match import KeyReport, check_keys, check_vae_keys, model_weights, vae_weights
+from inkwash.checkpoint.match import KeyReport, Weights, check_keys, check_vae_keys, model_weights, vae_weights
 from inkwash.checkpoint.parameters import parameters
 from inkwash.checkpoint.pipeline import save_diffusers
 from inkwash.checkpoint.spec import ModelSpec, NoiseSpec, TextSpec, UNetSpec, VAESpec
@@ -32,6 +32,7 @@ __all__ = [
     "UNetSpec",
     "UnsupportedModel",
     "VAESpec",
+    "Weights",
     "auto_v2",
     "check_keys",
     "check_vae_keys",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -92,11 +92,16 @@ def model_weights(source: Source, spec: ModelSpec, *, ema: bool = False) -> Iter
     A tensor's memory is released when the next one is asked for: copy it first, and change no tensor in place.
     ema: the U-Net's EMA copies.  Raises InvalidRequest if there are none.
     """
+    return _weights(source, _keys(source, spec, ema), parameters(spec))
+
+
+def _keys(source: Source, spec: ModelSpec, ema: bool) -> Mapping[str, str]:
+    """diffusers name -> the file's."""
     found = check_keys(spec, source.header).found
-    if ema:
-        averaged = ema_names(spec, source.header.tensors, found.values(), "Draw without EMA weights.")
-        found = {name: averaged.get(key, key) for name, key in found.items()}
-    return _weights(source, found, parameters(spec))
+    if not ema:
+        return found
+    averaged = ema_names(spec, source.header.tensors, found.values(), "Draw without EMA weights.")
+    return {name: averaged.get(key, key) for name, key in found.items()}
 
 
 def ema_names(spec: ModelSpec, tensors: Container[str], keys: Iterable[str], remedy: str) -> dict[str, str]:
@@ -111,6 +116,29 @@ def ema_names(spec: ModelSpec, tensors: Container[str], keys: Iterable[str], rem
         message = f"{spec.path} has no EMA weights" + (f" of {missing[0]}." if len(missing) < len(names) else ".")
         raise InvalidRequest(message, remedy)
     return names
+
+
+class Weights:
+    """Any weight of a file by its diffusers name, at any time, as ``model_weights`` yields them.
+
+    vae: a file whose VAE takes the place of the model's own.  ema: the U-Net's EMA copies.
+    """
+
+    def __init__(
+        self, source: Source, spec: ModelSpec, vae: tuple[Source, VAESpec] | None = None, *, ema: bool = False
+    ) -> None:
+        keys = _keys(source, spec, ema)
+        self._places = {name: (source, key) for name, key in keys.items() if vae is None or not name.startswith("vae.")}
+        if vae is not None:
+            found = check_vae_keys(vae[1], vae[0].header).found
+            self._places |= {f"vae.{name}": (vae[0], key) for name, key in found.items()}
+
+    def read(self, name: str, shape: tuple[int, ...], convert: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        """What ``convert``, which must copy, makes of the weight; the file's pages are let go of."""
+        source, key = self._places[name]
+        made = convert(cut(source.tensor(key), key, name).reshape(shape))
+        source.release(key)
+        return made
 
 
 def vae_weights(source: Source, spec: VAESpec) -> Iterator[tuple[str, torch.Tensor]]:

@@ -88,12 +88,20 @@ class Banded:
     """Runs the pieces of an autoencoder over maps.  What a piece reads is closed once it has been read.
 
     side: a band has about as many pixels as a square of that many picture pixels a side.  width: of the picture.
+    norms: each that was met, with the statistics it had here.  counted: of a mosaic, which of its rows and columns have
+    surroundings of their own and count for statistics, bool (H / n,) and (W / n,).
     """
 
-    def __init__(self, room: Room, side: int, width: int) -> None:
+    def __init__(self, room: Room, side: int, width: int, counted: tuple[Tensor, Tensor] | None = None) -> None:
         self.room = room
         self.side = side
         self.width = width
+        self.counted = counted
+        self.norms: dict[nn.Module, FixedNorm] = {}
+
+    def norm(self, x: Layer, layer: nn.GroupNorm) -> FixedNorm:
+        self.norms[layer] = x.moments.norm(layer)
+        return self.norms[layer]
 
     def convolution(
         self,
@@ -119,7 +127,7 @@ class Banded:
                 y += add(first, last)
             if waiting is not None:
                 out.map.write(*waiting)
-            out.moments.add(y)
+            self._count(out, first, y)
             waiting = first, y
         if waiting is not None:
             out.map.write(*waiting)
@@ -135,14 +143,14 @@ class Banded:
             rows = x.map.read(first, last)
             return rows if shortcut is None else cast(Tensor, shortcut(rows))
 
-        second = hidden.moments.norm(block.norm2).then_silu
+        second = self.norm(hidden, block.norm2).then_silu
         out = self.convolution(hidden.map, block.conv2, second, skipped, into=hidden.map)
         x.map.close()
         return out
 
     def _kept(self, x: Layer, block: ResnetBlock) -> Layer:
         """The block's first half; its input is needed once more."""
-        return self.convolution(_Kept(x.map), block.conv1, x.moments.norm(block.norm1).then_silu)
+        return self.convolution(_Kept(x.map), block.conv1, self.norm(x, block.norm1).then_silu)
 
     def up(self, x: Layer, conv: nn.Module) -> Layer:
         """Nearest-neighbour doubling, then the convolution."""
@@ -156,13 +164,13 @@ class Banded:
             rows = x.map.read(2 * first, min(2 * last + 1, x.map.height))
             y = layer.conv(F.pad(rows, (0, 1, 0, 2 * (last - first) + 1 - rows.shape[2])))
             out.map.write(first, y)
-            out.moments.add(y)
+            self._count(out, first, y)
         x.map.close()
         return out
 
     def attention(self, x: Layer, block: AttentionBlock, step: int = 1) -> Layer:
         """Every pixel looks at every pixel; or at every ``step``-th of both directions.  In place."""
-        norm = x.moments.norm(block.group_norm)
+        norm = self.norm(x, block.group_norm)
         keys, values = self._keys(x, block, norm, step)
         queries = max(1, SCORES // keys.shape[2])
         out = Layer(x.map)
@@ -171,7 +179,7 @@ class Banded:
             asked = tokens_of(norm(rows))
             seen = [block.attend(block.to_q(part)[:, None], keys, values)[:, 0] for part in asked.split(queries, dim=1)]
             y = rows + image_of(block.to_out[0](torch.cat(seen, dim=1)), rows.shape[2], rows.shape[3])
-            out.moments.add(y)
+            self._count(out, first, y)
             x.map.write(first, y)
         return out
 
@@ -184,6 +192,16 @@ class Banded:
             keys.append(block.to_k(tokens))
             values.append(block.to_v(tokens))
         return torch.cat(keys, dim=1)[:, None], torch.cat(values, dim=1)[:, None]
+
+    def _count(self, layer: Layer, first: int, rows: Tensor) -> None:
+        if self.counted is not None:
+            down, across = (
+                part.repeat_interleave(extent // len(part))
+                for part, extent in zip(self.counted, (layer.map.height, layer.map.width), strict=True)
+            )
+            rows = rows[:, :, down[first : first + rows.shape[2]]][:, :, :, across]
+        if rows.numel():
+            layer.moments.add(rows)
 
     def _bands(self, height: int, width: int) -> Iterator[tuple[int, int]]:
         side = self.side * width / self.width

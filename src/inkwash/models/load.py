@@ -6,14 +6,14 @@ import dataclasses
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from inkwash.checkpoint import FAMILIES, ModelSpec, detect, detect_vae, model_weights, parameters, vae_weights
 from inkwash.checkpoint.files import open_source
-from inkwash.checkpoint.spec import NoiseSpec
+from inkwash.checkpoint.spec import NoiseSpec, VAESpec
 from inkwash.core.errors import DamagedFile, UnsupportedModel
 from inkwash.diffusion.noise_schedule import NoiseSchedule
 from inkwash.models.stable_diffusion import StableDiffusion
@@ -43,12 +43,7 @@ def load(
     Raises DamagedFile or UnsupportedModel, naming what is missing or misshapen; InvalidRequest without EMA weights.
     """
     spec = spec or detect(path)
-    attend = attention_for(compute.device)
-    with torch.device("meta"):
-        texts = [TextEncoder(text) for text in spec.texts]
-        unet, vae = UNet(spec.unet, attend), VAE(spec.vae, attend)
-    components = [place.component for place in FAMILIES[spec.family].texts]
-    networks = nn.ModuleDict({**dict(zip(components, texts, strict=True)), "unet": unet, "vae": vae})
+    networks = skeleton(spec, spec.vae, compute)
     for_vae = dataclasses.replace(compute, dtype=vae_dtype(spec, compute.dtype))
     with open_source(path) as source:
         for name, weight in model_weights(source, spec, ema=ema):
@@ -60,17 +55,25 @@ def load(
         networks["vae"] = vae = load_vae(vae_path, for_vae)
         _check_factor(spec, vae, vae_path)
     _finish(networks, compute, purpose)
-    return StableDiffusion(
-        spec,
-        tuple(texts),
-        unet,
-        vae,
-        noise_schedule(spec.noise),
-        compute.device,
-        compute.dtype,
-        for_vae.dtype,
-        noise_schedule(spec.low_res.noise) if spec.low_res else None,
-    )
+    return assembled(networks, spec, compute)
+
+
+def skeleton(spec: ModelSpec, vae: VAESpec, compute: Compute) -> nn.ModuleDict:
+    """The networks by their components' names, without weights.  vae: of a file of its own, perhaps."""
+    attend = attention_for(compute.device)
+    with torch.device("meta"):
+        places = zip(FAMILIES[spec.family].texts, spec.texts, strict=True)
+        texts: dict[str, nn.Module] = {place.component: TextEncoder(text) for place, text in places}
+        return nn.ModuleDict({**texts, "unet": UNet(spec.unet, attend), "vae": VAE(vae, attend)})
+
+
+def assembled(networks: nn.ModuleDict, spec: ModelSpec, compute: Compute) -> StableDiffusion:
+    """The model of finished networks."""
+    texts = tuple(cast(TextEncoder, networks[place.component]) for place in FAMILIES[spec.family].texts)
+    unet, vae = cast(UNet, networks["unet"]), cast(VAE, networks["vae"])
+    schedule, for_vae = noise_schedule(spec.noise), vae_dtype(spec, compute.dtype)
+    low_res = noise_schedule(spec.low_res.noise) if spec.low_res else None
+    return StableDiffusion(spec, texts, unet, vae, schedule, compute.device, compute.dtype, for_vae, low_res)
 
 
 def _check_factor(spec: ModelSpec, vae: VAE, path: Path) -> None:
@@ -122,17 +125,21 @@ def fill(network: nn.Module, weights: Iterable[tuple[str, Tensor]], compute: Com
 
 def put(network: nn.Module, name: str, weight: Tensor, compute: Compute) -> None:
     """``fill`` for one weight."""
-    placed = _placed(weight, compute)
-    if not bool(placed.sum(dtype=torch.float32).isfinite()):  # one pass; a NaN or infinity survives any sum
+    owner, _, leaf = name.rpartition(".")
+    setattr(network.get_submodule(owner), leaf, nn.Parameter(checked(name, placed(weight, compute))))
+
+
+def checked(name: str, weight: Tensor) -> Tensor:
+    """The weight.  Raises DamagedFile if it is not finite."""
+    if not bool(weight.sum(dtype=torch.float32).isfinite()):  # one pass; a NaN or infinity survives any sum
         raise DamagedFile(
             f"The weight {name} holds numbers that are not finite (NaN or infinity).",
             "Every picture would come out black.  Download the model again, or use another version of it.",
         )
-    owner, _, leaf = name.rpartition(".")
-    setattr(network.get_submodule(owner), leaf, nn.Parameter(placed))
+    return weight
 
 
-def _placed(weight: Tensor, compute: Compute) -> Tensor:
+def placed(weight: Tensor, compute: Compute) -> Tensor:
     """A copy of the file's tensor: the file must be free to change or vanish once the model is loaded."""
     layout = torch.channels_last if weight.ndim == 4 else torch.contiguous_format
     return weight.to(compute.device, compute.dtype, copy=True, memory_format=layout)
@@ -142,12 +149,16 @@ def _finish(networks: nn.ModuleDict, compute: Compute, purpose: Purpose) -> None
     networks.train(purpose == "train")
     if purpose == "draw":
         networks.requires_grad_(False)
-        pack(networks, compute.device, compute.dtype, _with_many_pixels(networks, compute.dtype))
+        unet = cast(UNet, networks["unet"])
+        many = [networks.get_submodule(path) for path in with_many_pixels(len(unet.down_blocks), compute.dtype)]
+        pack(networks, compute.device, compute.dtype, many)
 
 
-def _with_many_pixels(networks: nn.ModuleDict, dtype: torch.dtype) -> list[nn.Module]:
-    """Where Winograd's convolutions pay.  In bfloat16 not in the autoencoder: its pictures would show the rounding."""
-    unet, vae = networks["unet"], networks["vae"]
-    assert isinstance(unet, UNet)
-    levels = [*unet.down_blocks[:-1], *unet.up_blocks[1:]]
-    return [*levels, vae] if dtype == torch.float32 else levels
+def with_many_pixels(levels: int, dtype: torch.dtype) -> list[str]:
+    """Where Winograd's convolutions pay: paths of a model with so many levels in its U-Net.
+
+    In bfloat16 not in the autoencoder: its pictures would show the rounding.
+    """
+    down = [f"unet.down_blocks.{level}" for level in range(levels - 1)]
+    up = [f"unet.up_blocks.{level}" for level in range(1, levels)]
+    return [*down, *up, "vae"] if dtype == torch.float32 else [*down, *up]

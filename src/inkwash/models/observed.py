@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from inkwash.models.absent import Absent
 from inkwash.models.attention import Attention
 from inkwash.models.stable_diffusion import StableDiffusion
 
@@ -89,6 +90,8 @@ def _watching(network: Network, sight: Sight) -> Network:
 
 
 def _replacement(name: str, child: nn.Module, sight: Sight) -> nn.Module:
+    if isinstance(child, Absent):
+        return child.seen(lambda part: _replacement(name, part, sight))
     if isinstance(child, Attention) and name == "attn2":  # attn1 looks at the picture itself
         return Watched(child, sight)
     return _watching(child, sight)

@@ -1,6 +1,6 @@
 """The autoencoder on pictures larger than memory: exact, or above 2048x2048 fast.
 
-Exact: ``banded`` runs it layer by layer.
+Exact: ``banded`` runs all of it layer by layer.  Fast: only its coarse levels; ``fast_vae`` does the others.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 
 from inkwash.core.request import VaeTiles
-from inkwash.models.banded import Banded, Layer
-from inkwash.models.blocks import ResnetBlock, Upsample
-from inkwash.models.vae import VAE, Decoder, Downsample, Encoder, Level, MidBlock
+from inkwash.models import fast_vae
+from inkwash.models.absent import present
+from inkwash.models.banded import Banded
+from inkwash.models.vae import VAE, Decoder, Encoder
+from inkwash.models.walk import finished, levels, middle
 from inkwash.runtime.memory import autoencoder_memory, banded_memory
 from inkwash.runtime.room import Held, Room
 
@@ -27,24 +29,25 @@ TILES = (96, 64, 48, 32, 16)
 
 def decode(vae: VAE, latents: Tensor, tiles: VaeTiles, room: Room) -> Tensor:
     """What ``vae.decode`` returns.  latents: (1, 4, h, w), unscaled."""
-    decoder, factor = vae.decoder, 2 ** (len(vae.spec.channels) - 1)
+    decoder, factor = cast(Decoder, present(vae.decoder)), 2 ** (len(vae.spec.channels) - 1)
     run = Banded(room, tiles.decoder_tile * factor, latents.shape[3] * factor)
     x = run.convolution(Held.of(vae.post_quant_conv(latents)), decoder.conv_in)
-    x = _middle(run, x, decoder.mid_block)
-    for level in decoder.up_blocks:
-        x = _level(run, x, cast(Level, level))
-    return _finished(run, x, decoder)
+    x = middle(run, x, decoder.mid_block, bool(tiles.fast))
+    if tiles.fast:
+        return fast_vae.fine_picture(run, x, decoder)
+    return finished(run, levels(run, x, decoder.up_blocks), decoder)
 
 
 def encode(vae: VAE, picture: Tensor, tiles: VaeTiles, room: Room) -> tuple[Tensor, Tensor]:
     """What ``vae.encode`` returns.  picture: (1, 3, H, W) in -1..1."""
-    encoder = vae.encoder
+    encoder = cast(Encoder, present(vae.encoder))
     run = Banded(room, tiles.encoder_tile, picture.shape[3])
-    x = run.convolution(Held.of(picture), encoder.conv_in)
-    for level in encoder.down_blocks:
-        x = _level(run, x, cast(Level, level))
-    x = _middle(run, x, encoder.mid_block)
-    return vae.moments(_finished(run, x, encoder))
+    if tiles.fast:
+        x = fast_vae.coarse_map(run, picture, encoder)
+        x = levels(run, x, [encoder.down_blocks[-1]])
+    else:
+        x = levels(run, run.convolution(Held.of(picture), encoder.conv_in), encoder.down_blocks)
+    return vae.moments(finished(run, middle(run, x, encoder.mid_block, bool(tiles.fast)), encoder))
 
 
 def automatic(pixels: int, free: int, dtype: torch.dtype, width: int) -> VaeTiles | None:
@@ -72,25 +75,3 @@ def smaller(tiles: VaeTiles | None) -> VaeTiles | None:
     if tiles.decoder_tile <= TILES[-1]:
         return None
     return replace(tiles, encoder_tile=max(64, tiles.encoder_tile // 2), decoder_tile=max(8, tiles.decoder_tile // 2))
-
-
-def _middle(run: Banded, x: Layer, block: MidBlock) -> Layer:
-    x = run.residual(x, cast(ResnetBlock, block.resnets[0]))
-    x = run.attention(x, block.attentions[0])
-    return run.residual(x, cast(ResnetBlock, block.resnets[1]))
-
-
-def _level(run: Banded, x: Layer, level: Level) -> Layer:
-    for block in level.resnets:
-        x = run.residual(x, cast(ResnetBlock, block))
-    if not level.resample:
-        return x
-    change = getattr(level, level.resample)[0]
-    return run.down(x, change) if isinstance(change, Downsample) else run.up(x, cast(Upsample, change).conv)
-
-
-def _finished(run: Banded, x: Layer, network: Encoder | Decoder) -> Tensor:
-    """The last norm and convolution: (1, C, H, W)."""
-    norm = x.moments.norm(network.conv_norm_out)
-    out = run.convolution(x.map, network.conv_out, norm.then_silu)
-    return out.map.read(0, out.map.height)

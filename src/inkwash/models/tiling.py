@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from torch import nn
 
+from inkwash.models.absent import Absent
 from inkwash.models.blocks import Wrapped
 from inkwash.models.stable_diffusion import StableDiffusion
 from inkwash.runtime.packing import PackedConv2d
@@ -28,6 +29,8 @@ def _wrapping(network: Network) -> Network:
 
 
 def _replacement(child: nn.Module) -> nn.Module:
+    if isinstance(child, Absent):
+        return child.seen(_replacement)
     if isinstance(child, nn.Conv2d | PackedConv2d) and any(child.padding):
         return Wrapped(child)
     return _wrapping(child)
