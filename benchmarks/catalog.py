@@ -20,7 +20,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1] / name) for name in ("",
 from tests.support.checkpoints import sd1_spec, write_ldm  # noqa: E402
 
 from inkwash.checkpoint import Catalog, HashCache  # noqa: E402
-from inkwash.server.models import describe  # noqa: E402
+from inkwash.server.models import describe_all  # noqa: E402
 
 FILES, ROUNDS = 1000, 7
 
@@ -31,8 +31,8 @@ def main() -> None:
         _fill(root / "models" / "Stable-diffusion")
         catalog = Catalog([root], HashCache(root / "hashes.json"), confined=True)
         print(f"{FILES} files, found: {_median(catalog.entries):.3f} s")
-        print(f"with what each is, its hash and picture, cold: {_seconds(lambda: _whole(catalog)):.3f} s")
-        print(f"the same, warm: {_median(lambda: _whole(catalog)):.3f} s")
+        print(f"with what each is, its hash and picture, cold: {_seconds(lambda: describe_all(catalog)):.3f} s")
+        print(f"the same, warm: {_median(lambda: describe_all(catalog)):.3f} s")
 
 
 def _fill(folder: Path) -> None:
@@ -45,11 +45,6 @@ def _fill(folder: Path) -> None:
         os.link(first, inside / f"model-{number:04}.safetensors")
         if number % 2:
             (inside / f"model-{number:04}.preview.png").touch()
-
-
-def _whole(catalog: Catalog) -> None:
-    for entry in catalog.entries():
-        describe(catalog, entry)
 
 
 def _median(work: Callable[[], object]) -> float:

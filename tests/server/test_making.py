@@ -133,6 +133,7 @@ def test_mistakes_and_mischief(
         answer = client.post(f"{API}/{route}", json=order)
         assert answer.status_code == status, answer.text
         assert word in answer.text
+        assert str(library.parent.parent) not in answer.text
     assert sorted(library.iterdir()) == before
     assert client.get("/api/v1/jobs").json()["jobs"] == []
 

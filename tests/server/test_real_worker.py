@@ -54,6 +54,11 @@ def test_webuiapi_enlarges_and_redraws(tmp_path: Path, monkeypatch: pytest.Monke
         item = httpx2.get(f"{base}/jobs/{job['id']}", timeout=60).json()["items"][0]
         again = httpx2.get(f"http://127.0.0.1:{port}{item['url']}", timeout=60).content
         ended_early(api, service)
+        order = {"task": "convert", "sources": ["inkwash-box"], "name": "copy", "folder": True}
+        job = httpx2.post(f"{base}/models/make", json=order, timeout=60).json()
+        with httpx2.stream("GET", f"{base}/jobs/{job['id']}/events", timeout=120) as stream:
+            assert any('"state":"done"' in line.replace(" ", "") for line in stream.iter_lines())
+        assert "copy" in [model["name"] for model in httpx2.get(f"{base}/models", timeout=60).json()["models"]]
     first, second = sorted((tmp_path / "outputs" / "img2img-images").rglob("*.png"))
     assert second.read_bytes() == again
     assert ImageChops.difference(images.load(first), images.load(second)).getbbox() is None

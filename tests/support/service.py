@@ -157,7 +157,7 @@ class PaintingService:
             self.let_go.wait()
 
         try:
-            notes = Maker(self.catalog, self.desk, glimpse)(lease, lambda: not self.desk.renew([lease]))
+            notes = Maker(self.catalog, self.desk, glimpse)(lease, lambda: self.desk.get(lease.job).state != "running")
         except Cancelled:
             return
         except InkwashError as error:

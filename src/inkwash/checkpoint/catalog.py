@@ -57,6 +57,7 @@ class Catalog:
         self.hashes = hashes or HashCache()
         self.box = box
         self.confined = confined
+        self._real_roots = tuple(map(os.path.realpath, self.roots))
 
     def entries(self, kind: Kind = "model") -> list[Entry]:
         """All of one kind by name; what is in the box stands first."""
@@ -112,9 +113,11 @@ class Catalog:
         """The picture alone."""
         return picture_of(entry.path, self.allows)
 
-    def with_hash(self, entry: Entry) -> Entry:
+    def with_hash(self, entry: Entry, *, save: bool = True) -> Entry:
         """``entry`` with its SHA-256, computed now if it is not known yet; a folder stays without."""
-        return entry if entry.path.is_dir() else replace(entry, sha256=self.hashes.sha256(entry.path))
+        if entry.sha256 or entry.path.is_dir():
+            return entry
+        return replace(entry, sha256=self.hashes.sha256(entry.path, save=save))
 
     def _files(self, root: Path, kind: Kind) -> Iterator[tuple[Path, Path]]:
         return (pair for pair in places.files(root, kind) if self.allows(pair[1]))
@@ -128,9 +131,7 @@ class Catalog:
         if not self.confined:
             return True
         real = os.path.realpath(path)  # unlike Path.resolve it bears links that lead in a circle
-        return any(
-            real == root or real.startswith(os.path.join(root, "")) for root in map(os.path.realpath, self.roots)
-        )
+        return any(real == root or real.startswith(os.path.join(root, "")) for root in self._real_roots)
 
     def _has_hash(self, entry: Entry, digits: str) -> bool:
         if not entry.path.is_file():
@@ -152,12 +153,12 @@ class Catalog:
 
     def _not_found(self, name: str, entries: Sequence[Entry], kind: Kind) -> ModelNotFound:
         noun = _NOUNS[kind]
-        searched = [folder for root in self.roots for folder in places.folders(root, kind) or [root]]
-        looked = ", ".join(str(folder) for folder in searched) or "no folder, for none is set"
+        searched = [self._shown(folder) for root in self.roots for folder in places.folders(root, kind) or [root]]
+        looked = ", ".join(searched) or "no folder, for none is set"
         if not entries:
-            home = searched[0] if searched else Path("models") / places.FOLDERS[kind][0]
+            home = searched[0] if searched else f"models/{places.FOLDERS[kind][0]}"
             message = f"No {noun} called {name[:80]!r}: there are none at all in {looked}."
-            return ModelNotFound(message, f"Put .safetensors files into {home}, or give the path of one.")
+            return ModelNotFound(message, f"Put .safetensors files into {home}{self._or_path('one')}.")
         message = f"No {noun} called {name[:80]!r} in {looked}."
         names = {entry.name.casefold(): entry.name for entry in entries}
         near = difflib.get_close_matches(_without_suffix(name.casefold()), names, n=3, cutoff=0.5)
@@ -165,8 +166,18 @@ class Catalog:
             return ModelNotFound(message, f"Did you mean {' or '.join(names[match] for match in near)}?")
         known = ", ".join(list(names.values())[:5])
         root = next(iter(self.roots), Path())
-        home = next(iter(places.folders(root, kind)), root / "models" / places.FOLDERS[kind][0])
-        return ModelNotFound(message, f"Known are: {known}.  Put others into {home}, or give the path of a file.")
+        home = self._shown(next(iter(places.folders(root, kind)), root / "models" / places.FOLDERS[kind][0]))
+        return ModelNotFound(message, f"Known are: {known}.  Put others into {home}{self._or_path('a file')}.")
+
+    def _shown(self, folder: Path) -> str:
+        """A folder in words; strangers are not told where it is."""
+        if not self.confined:
+            return str(folder)
+        root = next((root for root in self.roots if folder.is_relative_to(root)), folder)
+        return folder.relative_to(root).as_posix() if folder != root else "the models' folder"
+
+    def _or_path(self, what: str) -> str:
+        return "" if self.confined else f", or give the path of {what}"
 
 
 def _named(name: str, entries: Sequence[Entry]) -> list[Entry]:

@@ -65,6 +65,7 @@ class HashCache:
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
         self._known = _load(file) if file else {}
+        self._unsaved = False
 
     def known(self, path: Path) -> str | None:
         """The file's SHA-256 if it was computed before and the file has not changed since."""
@@ -75,18 +76,25 @@ class HashCache:
         entry = self._known.get(key)
         return entry.sha256 if entry and (entry.size, entry.mtime_ns) == (size, mtime_ns) else None
 
-    def sha256(self, path: Path) -> str:
-        """The file's SHA-256, computed if need be (about 2 s a GB)."""
+    def sha256(self, path: Path, *, save: bool = True) -> str:
+        """The file's SHA-256, computed if need be (about 2 s a GB).  save: write the new hash down at once."""
         if known := self.known(path):
             return known
         with opened(path) as (file, _):  # a clear error for a file that is gone
             status = os.fstat(file.fileno())  # before reading: a file changed meanwhile will not match
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         self._known[os.path.realpath(path)] = _Known(status.st_size, status.st_mtime_ns, digest)
-        if self._file:
-            self._known = _load(self._file) | self._known
-            _save(self._file, self._known)
+        self._unsaved = True
+        if save:
+            self.save()
         return digest
+
+    def save(self) -> None:
+        """Write down what is new.  Raises CannotWrite."""
+        if self._file and self._unsaved:
+            self._unsaved = False
+            self._known = _load(self._file) | self._known
+            _save(self._file, dict(self._known))
 
 
 def _identity(path: Path) -> tuple[str, int, int]:

@@ -113,7 +113,7 @@ def ema_names(spec: ModelSpec, tensors: Container[str], keys: Iterable[str], rem
     names = {name: LDM_EMA + name.removeprefix("model.").replace(".", "") for name in unet}
     missing = [name for name, key in names.items() if key not in tensors]
     if not names or missing:
-        message = f"{spec.path} has no EMA weights" + (f" of {missing[0]}." if len(missing) < len(names) else ".")
+        message = f"{spec.path.name} has no EMA weights" + (f" of {missing[0]}." if len(missing) < len(names) else ".")
         raise InvalidRequest(message, remedy)
     return names
 

@@ -11,7 +11,9 @@ from inkwash.checkpoint.folder import is_pipeline
 from inkwash.core.errors import InvalidRequest
 
 Kind = Literal["model", "vae", "upscaler", "face restorer", "depth", "background"]
-FileKind = Literal["model", "vae", "lora", "embedding", "controlnet", "upscaler", "face restorer", "depth", "background"]
+FileKind = Literal[
+    "model", "vae", "lora", "embedding", "controlnet", "upscaler", "face restorer", "depth", "background"
+]
 
 SUFFIXES = (".safetensors", ".ckpt", ".pt")  # of two files that differ in nothing else, the first is meant
 NETWORK_SUFFIXES = (*SUFFIXES, ".pth")  # of upscalers and face restorers

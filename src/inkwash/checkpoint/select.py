@@ -37,7 +37,7 @@ def pruned(source: Source, spec: ModelSpec, *, ema: bool = False, dtype: str | N
     left_out = set().union(*groups.values())
     keys = {name: name for name in tensors if name not in left_out}
     if ema:
-        keys |= ema_names(spec, tensors, keys, "Prune it without --ema.")
+        keys |= ema_names(spec, tensors, keys, "Keep the plain weights: prune it without --ema.")
         groups["EMA copies"] -= set(keys.values())
         groups["plain U-Net weights"] = {name for name in keys if keys[name] != name}
     dropped = {group: sum(tensors[name].nbytes for name in names) for group, names in groups.items() if names}

@@ -40,9 +40,7 @@ def load_by(
     networks = skeleton(spec, vae_spec, compute).eval()
     from_file = home == "file" or (home is None and compute.device.type == "cpu")
     sources = open_source(path), None if vae_path is None else (open_source(vae_path), vae_spec)
-    fetch = (
-        _mapped(spec, *sources, compute, ema) if from_file else _kept(networks, spec, *sources, compute, ema)
-    )
+    fetch = _mapped(spec, *sources, compute, ema) if from_file else _kept(networks, spec, *sources, compute, ema)
     place = Seat() if policy == "swapped" else Passing()
     many = tuple(f"{path}." for path in with_many_pixels(len(spec.unet.channels), compute.dtype))
 

@@ -34,14 +34,21 @@ class Described:
 
 
 def described(context: Context) -> list[Described]:
-    return [describe(context.catalog, entry) for entry in context.catalog.entries("model")]
+    return describe_all(context.catalog)
 
 
-def describe(catalog: Catalog, entry: Entry) -> Described:
+def describe_all(catalog: Catalog) -> list[Described]:
+    """Every model of the catalog; hashes of small files that were not known are written down once, at the end."""
+    found = [describe(catalog, entry, save=False) for entry in catalog.entries("model")]
+    catalog.hashes.save()
+    return found
+
+
+def describe(catalog: Catalog, entry: Entry, *, save: bool = True) -> Described:
     path = entry.path
     size = path.stat().st_size if path.is_file() else 0
     if 0 < size < SMALL:
-        entry = catalog.with_hash(entry)
+        entry = catalog.with_hash(entry, save=save)
     spec, note = _read(path, path.stat().st_mtime_ns, size)
     return Described(entry, size, path.is_relative_to(BOX), spec, note, catalog.picture(entry))
 

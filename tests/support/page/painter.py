@@ -45,8 +45,10 @@ class Gate:
 class Painter(PaintingService):
     """seconds: how long a step takes.  side: of pictures whose size nobody asks for."""
 
-    def __init__(self, data_dir: Path, outputs_dir: Path, seconds: float, side: int) -> None:
-        super().__init__(data_dir, outputs_dir)
+    def __init__(
+        self, data_dir: Path, outputs_dir: Path, seconds: float, side: int, models_dir: Path | None = None
+    ) -> None:
+        super().__init__(data_dir, outputs_dir, models_dir=models_dir)
         self.shelf = Shelf(data_dir, outputs_dir)
         self.gate = Gate()
         self.side = side
@@ -94,6 +96,9 @@ class Painter(PaintingService):
     def _paint(self, lease: Lease) -> None:
         if lease.kind == "explain":
             self._explain(lease)
+            return
+        if lease.kind == "model":
+            self._make(lease)
             return
         request = wire.from_json(lease.request, self.blobs.find)
         if request.prompt.startswith("fail"):

@@ -23,7 +23,7 @@ def build(folder: Path, seconds: float, side: int, passwords: str = "") -> tuple
     library.mkdir(parents=True, exist_ok=True)
     (library / "styles.csv").write_text(STYLES, encoding="utf-8")
     settings = Settings(library, folder / "outputs", folder / "data", server=ServerTable(passwords=passwords))
-    painter = Painter(settings.data_dir, settings.outputs_dir, seconds, side)
+    painter = Painter(settings.data_dir, settings.outputs_dir, seconds, side, library)
 
     def add_all(app: FastAPI) -> None:
         add_page(app)

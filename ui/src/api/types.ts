@@ -109,13 +109,51 @@ export type Model = {
   family: string | null;
   purpose: 'depth' | 'inpainting' | null; // what it draws over, beside noise
   native_size: number | null; // pixels a side that it was trained on
+  dtype: string | null;
+  prediction: string | null;
+  has_ema: boolean;
+  folder: boolean; // of diffusers, not a single file
+  picture: string | null; // beside the file
   size: number | null; // bytes
   current: boolean;
   box: boolean; // ships with the program
   usable: boolean;
   note: Words | string | null;
 };
-export type Suggestion = { name: string; what: Words; url: string };
+export type Suggestion = { name: string; what: Words; url: string; gigabytes: number; licence: string; command: string };
+
+/** All that a model's file tells, and what lies beside it. */
+export type ModelFacts = Model & {
+  details?: Record<string, unknown>;
+  hashes: Record<string, string>;
+  tags: Record<string, number>;
+  words: string[];
+  description: string;
+  metadata: Record<string, string>;
+  dtypes: Record<string, number>;
+};
+
+/** What a model is to be made of; as the command line has it. */
+export type Making = {
+  task: 'convert' | 'prune' | 'merge';
+  sources: string[];
+  name: string;
+  dtype: string | null;
+  folder?: boolean;
+  ema?: boolean;
+  alpha?: number;
+  blocks?: string | null;
+};
+export type Plan = {
+  file: string;
+  tensors: number;
+  bytes: number;
+  dtypes: Record<string, number>;
+  dropped: Record<string, number>;
+  notes: string[];
+  free: number;
+  fits: boolean;
+};
 export type Models = { models: Model[]; vaes: { name: string; title: string }[]; upscalers?: string[]; suggestions: Suggestion[]; folder?: string | null };
 
 export type Style = { name: string; prompt: string; negative_prompt: string };
