@@ -318,6 +318,47 @@ def test_pictures_come_from_draw_and_stay_after_a_reload(visit: Open, shared: Se
     expect(page.locator("#box-prompt")).to_have_value("a lake")  # a form of its own
 
 
+def test_a_picture_is_pasted_another_dropped_and_the_drawing_seen_coming(
+    visit: Open, shared: Service, source: Path, tmp_path: Path
+) -> None:
+    images.save(scenery.landscape(8, 64, 96), tmp_path / "tall.png")
+    page = visit(shared).open("edit")
+    expect(page.locator("#field-denoising_strength")).to_be_visible()
+    hand_over(page, "paste", source)
+    expect(page.get_by_test_id("easel")).to_be_visible()
+    hand_over(page, "drop", tmp_path / "tall.png")
+    expect(page.get_by_test_id("notice")).to_contain_text("on the easel")
+    shared.hold(3)
+    page.locator("#field-steps").fill("4")
+    page.get_by_test_id("draw").click()
+    expect(page.get_by_test_id("status")).to_contain_text("Step 2 of 4")
+    preview = page.get_by_test_id("preview")
+    expect(preview).to_be_visible()
+    assert preview.evaluate("(image) => image.naturalHeight > image.naturalWidth")
+    page.reload()  # the result is what is looked at, still
+    expect(page.get_by_test_id("status")).to_contain_text("Step 2 of 4")
+    page.get_by_test_id("cancel").click()
+    expect(page.get_by_role("heading", name="Cancelled")).to_be_visible()
+    shared.go()
+
+
+def hand_over(page: Page, kind: str, file: Path) -> None:
+    """Pastes or drops a file as a person does."""
+    page.locator(".side").evaluate(
+        """(node, [kind, data]) => {
+          const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+          const moved = new DataTransfer();
+          moved.items.add(new File([bytes], 'picture.png', { type: 'image/png' }));
+          const shape = { bubbles: true, cancelable: true };
+          const event = kind === 'paste'
+            ? new ClipboardEvent('paste', { ...shape, clipboardData: moved })
+            : new DragEvent('drop', { ...shape, dataTransfer: moved });
+          node.dispatchEvent(event);
+        }""",
+        [kind, base64.b64encode(file.read_bytes()).decode()],
+    )
+
+
 def test_a_depth_map_is_asked_for_where_the_model_draws_over_one(
     visit: Open, shared: Service, source: Path, tmp_path: Path
 ) -> None:

@@ -32,7 +32,7 @@ class Editor {
 
   /** What an earlier visit left. */
   restore(): Promise<void> {
-    this.#restored ??= this.#restore();
+    this.#restored ??= this.#restore().catch(() => undefined); // what cannot be read is forgotten
     return this.#restored;
   }
 

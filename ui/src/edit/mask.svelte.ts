@@ -14,6 +14,7 @@ export class Mask {
   #past: Change[] = [];
   #future: Change[] = [];
   #stroke: Box | null = null;
+  #erasing = false;
 
   constructor(size: Size, from?: Raster) {
     this.raster = blank(size);
@@ -24,6 +25,7 @@ export class Mask {
 
   /** One piece of a stroke, from a point to the next.  size: the brush's, across. */
   stroke(from: Point, to: Point, size: number, erase: boolean): void {
+    this.#erasing = erase;
     const at = pen(this.raster);
     at.save();
     at.globalCompositeOperation = erase ? 'destination-out' : 'source-over';
@@ -40,7 +42,7 @@ export class Mask {
 
   /** The stroke is finished: from now on it can be taken back. */
   settle(): void {
-    if (this.#stroke) this.#keep(this.#stroke);
+    if (this.#stroke) this.#keep(this.#stroke, !this.#erasing);
     this.#stroke = null;
   }
 
@@ -97,14 +99,15 @@ export class Mask {
     this.#keep(whole(this.raster));
   }
 
-  #keep(box: Box): void {
+  /** painted: something is there now for certain, and need not be looked for. */
+  #keep(box: Box, painted = false): void {
     this.#past.push({ box, before: cut(this.#settled, box), after: cut(this.raster, box) });
     copy(this.raster, this.#settled, box);
     this.#future = [];
     let room = ROOM;
     const kept = this.#past.findLastIndex((one) => (room -= 2 * one.box.width * one.box.height) < 0);
     this.#past.splice(0, Math.min(kept + 1, this.#past.length - 1));
-    this.#count();
+    this.#count(painted);
   }
 
   #step(from: Change[], to: Change[], side: 'before' | 'after'): void {
@@ -119,10 +122,10 @@ export class Mask {
     this.#count();
   }
 
-  #count(): void {
+  #count(painted = false): void {
     this.undoable = this.#past.length;
     this.redoable = this.#future.length;
-    this.empty = bounds(this.raster) === null;
+    this.empty = !painted && bounds(this.raster) === null;
   }
 }
 
