@@ -49,7 +49,8 @@ def test_enlarge_draws_with_what_the_picture_says(engine: FakeEngine, photo: Pat
         height=None,
         init_image=PHOTO,
         denoising_strength=0.35,
-        keep_structure=0.5,
+        keep_structure=0.75,
+        noise_inversion=NoiseInversion(renoise_kernel=32),
         tiled=TiledDiffusion(
             method="Mixture of Diffusers", tile_width=16, tile_height=16, overlap=4, upscaler="Lanczos", scale=4.0
         ),
@@ -60,9 +61,11 @@ def test_enlarge_draws_with_what_the_picture_says(engine: FakeEngine, photo: Pat
 
 def test_flags_speak_over_the_picture(engine: FakeEngine, photo: Path) -> None:
     flags = """--scale 3 --road sd --upscaler nearest --denoise 0.2 --keep-structure 0 --tile 96 --overlap 24
-    --prompt x --negative y --seed 4 --steps 3 --sampler Heun --cfg 2 --model box""".replace("sd ", "SD_upscale ")
+    --prompt x --negative y --seed 4 --steps 3 --sampler Heun --cfg 2 --no-noise-inversion""".replace(
+        "sd ", "SD_upscale "
+    )
     arguments = [flag.replace("_", " ") for flag in flags.split()]
-    assert main(["enlarge", str(photo), *arguments[:-2]], engine) == 0
+    assert main(["enlarge", str(photo), *arguments], engine) == 0
     assert asked(engine) == dataclasses.replace(
         KNOWN, prompt="x", negative_prompt="y", seed=4, steps=3, sampler="Heun", cfg_scale=2.0, width=96, height=96,
         init_image=PHOTO, denoising_strength=0.2, keep_structure=0.0,

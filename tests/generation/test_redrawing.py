@@ -45,7 +45,7 @@ def pixels(image: Image.Image) -> Tensor:
 
 def test_sd_upscale_without_strength_is_its_tiles_put_together(engine: Engine) -> None:
     """Two tiles of 64 on 96: 32 pixels are shared, where the second's share is (i + 1/2) / 32."""
-    result, model = draw(engine, UPSCALE, denoising_strength=0.0), engine.model("tiny")
+    result, model = draw(engine, UPSCALE, denoising_strength=0.0, keep_structure=0.0), engine.model("tiny")
     large = PHOTO.resize((96, 80), Image.Resampling.LANCZOS)
     left, right = (model.decode(model.encode(pixels(large.crop((x, 0, x + 64, 80))))) for x in (0, 32))
     ramp = (torch.arange(32) + 0.5) / 32
@@ -54,6 +54,17 @@ def test_sd_upscale_without_strength_is_its_tiles_put_together(engine: Engine) -
     assert result.images[0].size == (96, 80)
     assert (pixels(result.images[0]) - expected).abs().max() < 1.01 / 255
     assert result.latents.shape == (1, 4, 10, 12)
+
+
+def test_tiles_get_the_colours_of_the_picture(engine: Engine) -> None:
+    """The tiny autoencoder, which is random, changes them by tens of levels."""
+    large = pixels(PHOTO.resize((96, 80), Image.Resampling.LANCZOS)).numpy()
+
+    def away(kept: float) -> float:
+        drawn = pixels(draw(engine, UPSCALE, denoising_strength=0.0, keep_structure=kept).images[0]).numpy()
+        return float(np.abs(gaussian_filter(drawn - large, (0, 8 * RADIUS, 8 * RADIUS), mode="nearest")).mean())
+
+    assert away(1.0) < 0.3 * away(0.0)
 
 
 def test_every_tile_is_a_picture_from_the_next_seed(engine: Engine) -> None:

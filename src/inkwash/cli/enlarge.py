@@ -52,7 +52,11 @@ def enlarge(
     strength: Annotated[
         float, flag(SOURCE, "How much is redrawn, above 0 to 1.", "--strength", "--denoise", "-d")
     ] = STRENGTH,
-    keep_structure: Annotated[float, flag(SOURCE, "0 to 1: hold what is large in the picture.")] = 0.5,
+    keep_structure: Annotated[float, flag(SOURCE, "0 to 1: hold what is large in the picture.")] = 0.75,
+    noise_inversion: Annotated[
+        bool,
+        flag(SOURCE, "Begin with the noise that leads back to the picture.", "--noise-inversion/--no-noise-inversion"),
+    ] = True,
     road: Annotated[str | None, flag(SOURCE, f"{', '.join(ROADS)}; default: the first that fits into memory.")] = None,
     tile: Annotated[int | None, flag(SOURCE, "Pixels of a tile's side; default: as the model was made for.")] = None,
     overlap: Annotated[int | None, flag(SOURCE, "Pixels that tiles share; default: a quarter of a tile.")] = None,

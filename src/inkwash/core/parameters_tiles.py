@@ -162,8 +162,8 @@ _SD_UPSCALE: tuple[Parameter, ...] = (
     ),
     _tiles(
         "keep_structure", "number", ("Keep structure", "保持结构"),
-        ("0 to 1: hold what is large in the picture; default 0.5 for SD upscale, else 0.",
-         "0 到 1：保持原图中的大结构；SD 放大默认 0.5，其他默认 0。"), step=0.05,
+        ("0 to 1: hold what is large in the picture; default 0.75 for SD upscale, else 0.",
+         "0 到 1：保持原图中的大结构；SD 放大默认 0.75，其他默认 0。"), step=0.05,
     ),
 )  # fmt: skip
 

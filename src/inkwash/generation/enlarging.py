@@ -13,7 +13,7 @@ from PIL import Image
 from inkwash.checkpoint.spec import ModelSpec
 from inkwash.core.choices import PICTURE_UPSCALERS
 from inkwash.core.errors import InvalidRequest
-from inkwash.core.request import GenerateRequest, SDUpscale, TiledDiffusion
+from inkwash.core.request import GenerateRequest, NoiseInversion, SDUpscale, TiledDiffusion
 from inkwash.core.resizing import Size, scaled
 from inkwash.diffusion.tiles import grid
 from inkwash.runtime.memory import working_memory
@@ -23,6 +23,9 @@ AT_ONCE = 4.0
 
 PLAIN = ("Lanczos", "Nearest")
 """Upscalers that add nothing; any other that is installed is preferred."""
+
+KERNEL = NoiseInversion().renoise_kernel
+"""Pixels in which details are looked for, in smaller tiles a quarter of one."""
 
 MIXTURE, SD_UPSCALE = "Mixture of Diffusers", "SD upscale"
 ROADS = (MIXTURE, "MultiDiffusion", SD_UPSCALE)
@@ -38,6 +41,7 @@ class Target:
     road: str | None = None  # one of ROADS; None: the first whose pictures fit into memory
     tile: int | None = None
     overlap: int | None = None
+    noise_inversion: bool = True  # even parts of the picture stay even
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +113,8 @@ def _pass(
     free: int,
 ) -> Pass:
     large, tile, overlap = scaled(size, scale), *_tile(target, spec)
+    if target.noise_inversion:
+        base = dataclasses.replace(base, noise_inversion=NoiseInversion(renoise_kernel=min(KERNEL, tile // 4)))
     factor = 2 ** (len(spec.vae.channels) - 1)
     tiles = grid((large[1] // factor, large[0] // factor), (tile // factor, tile // factor), -(-overlap // factor))
     one = tiles[0].width * factor, tiles[0].height * factor

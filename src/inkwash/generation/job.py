@@ -341,7 +341,7 @@ def upscaled(job: Job, mosaic: Mosaic, picture: Picture, tell: Progress) -> Run[
         _check_finite(drawing.latents, picture)
         return drawing.latents
 
-    latents, whole = yield from tile_by_tile(job.model, mosaic, large, one)
+    latents, whole = yield from tile_by_tile(job.model, mosaic, large, one, job.request.keep_structure or 0.0)
     tell(Decoding(picture.index, len(job.pictures)))
     colours = large if job.request.color_correction else None
     image = Canvas(large, colours=colours).finish(as_image(whole))

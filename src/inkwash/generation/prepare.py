@@ -49,7 +49,7 @@ def settle(
 STRENGTH = 0.75
 """A1111's denoising strength, where a request leaves it open."""
 
-KEPT = 0.5
+KEPT = 0.75
 """How much of the structure SD upscale keeps, where a request leaves it open; everything else keeps none."""
 
 

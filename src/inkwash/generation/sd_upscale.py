@@ -14,7 +14,9 @@ from inkwash.core.request import GenerateRequest, SDUpscale
 from inkwash.core.resizing import Size, scaled
 from inkwash.diffusion.tiles import Box, grid, ramps, shares
 from inkwash.generation.canvas import drawing_size
+from inkwash.generation.latents import as_tensor
 from inkwash.generation.run import Decode, Run
+from inkwash.generation.structure import RADIUS, held
 from inkwash.generation.tiled import MOST
 from inkwash.models.stable_diffusion import StableDiffusion
 
@@ -51,11 +53,15 @@ def mosaic_of(request: GenerateRequest, upscale: SDUpscale, factor: int) -> Mosa
 
 
 def tile_by_tile(
-    model: StableDiffusion, mosaic: Mosaic, large: Image.Image, one: Callable[[int, Image.Image], Run[Tensor]]
+    model: StableDiffusion,
+    mosaic: Mosaic,
+    large: Image.Image,
+    one: Callable[[int, Image.Image], Run[Tensor]],
+    keep_structure: float,
 ) -> Run[tuple[Tensor, Tensor]]:
     """Latents (4, h, w) and picture (3, H, W) of the whole, on the CPU.  one: draws a tile, by number, over pixels.
 
-    Both fade linearly from tile to tile over what they share.
+    Both fade linearly from tile to tile over what they share.  keep_structure: 0..1, of each tile's colours.
     """
     size, factor = mosaic.size, mosaic.factor
     pixels = [box.times(factor) for box in mosaic.boxes]
@@ -64,8 +70,11 @@ def tile_by_tile(
     fine = shares(pixels, ramps(pixels, grids[1]), grids[1])
     coarse = shares(mosaic.boxes, ramps(mosaic.boxes, grids[0]), grids[0])
     for number, (box, place) in enumerate(zip(mosaic.boxes, pixels, strict=True)):
-        drawn = yield from one(number, large.crop((place.left, place.top, place.right, place.bottom)))
+        part = large.crop((place.left, place.top, place.right, place.bottom))
+        drawn = yield from one(number, part)
         decoded: Tensor = yield Decode(model, drawn)
+        if keep_structure:
+            decoded = held(decoded, as_tensor(part), keep_structure, RADIUS * factor)
         latents[(..., *box.place)] += drawn.cpu() * coarse[number]
         picture[(..., *place.place)] += decoded * fine[number]
     return latents, picture.clamp(0, 1)

@@ -23,13 +23,21 @@ def guarded(ask: Ask, original: Tensor, strength: float, first: float) -> Ask:
     """
     kept = low_pass(original)
 
-    def held(x: Tensor, sigma: float, call: int) -> Run[Prediction]:
+    def pulled(x: Tensor, sigma: float, call: int) -> Run[Prediction]:
         prediction = yield from ask(x, sigma, call)
         share = strength * math.sqrt(min(sigma / first, 1.0))
         new = prediction.denoised
         return Prediction(new + share * (kept - low_pass(new)), prediction.uncond)
 
-    return held
+    return pulled
+
+
+def held(picture: Tensor, source: Tensor, strength: float, radius: float) -> Tensor:
+    """A finished picture's low frequencies drawn towards its source's, both (3, H, W); radius in pixels.
+
+    An autoencoder that sees one tile alone gives it colours a little different from its neighbour's.
+    """
+    return (picture + strength * low_pass(source - picture, radius)).clamp(0, 1)
 
 
 def low_pass(x: Tensor, radius: float = RADIUS) -> Tensor:
