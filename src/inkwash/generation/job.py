@@ -22,7 +22,6 @@ from inkwash.generation.canvas import Canvas, canvas_of, drawing_size
 from inkwash.generation.cautions import cautions
 from inkwash.generation.conditioning import TextSettings
 from inkwash.generation.latents import DEPTH_CHANNELS, Source, source_of
-from inkwash.generation.loop import MAX_ROWS
 from inkwash.generation.pictures import as_image
 from inkwash.generation.prepare import sampling_of, settle
 from inkwash.generation.refine import Enlarging, enlarge, enlarging_of, second_pass
@@ -31,8 +30,9 @@ from inkwash.generation.tasks import Drawing, Refiner, Sampling, Watch, Wishes, 
 from inkwash.generation.wording import Library, Wording, word
 from inkwash.imaging.upscale import Upscaler
 from inkwash.models.stable_diffusion import StableDiffusion
+from inkwash.models.tiled_vae import TILES
 from inkwash.prompt import advise, load_tokenizer
-from inkwash.runtime.memory import working_memory
+from inkwash.runtime.memory import autoencoder_memory, banded_memory, unet_memory
 
 ADVISED = 10_000
 """Characters of a prompt that advice is given on; reading more closely what no person typed would cost a second."""
@@ -269,12 +269,13 @@ def started(job: Job) -> Started:
     return Started(len(job.pictures), sum(job.steps), tuple(job.sigmas))
 
 
-def memory_of(job: Job, strict: bool) -> int:
-    """Bytes that drawing takes beside the weights, by estimate: in fast mode the pictures of a batch share a call."""
-    request, model = job.request, job.model
-    widths = model.spec.unet.channels[0], model.spec.vae.channels[0]
-    rows = 2 if strict else min(2 * request.batch_size, MAX_ROWS)  # with and without the prompt
-    return working_memory(*job.size, rows, model.dtype, *widths)
+def memory_of(job: Job) -> int:
+    """Bytes that drawing takes beside the weights at the least, by estimate: one row a call, the smallest tiles."""
+    model, pixels = job.last_model, job.size[0] * job.size[1]
+    unet = unet_memory(pixels, 1, model.dtype, model.spec.unet.channels[0])
+    width, dtype = model.spec.vae.channels[0], model.vae_dtype
+    tiles = banded_memory(model.latent_factor * TILES[-1], dtype, width)
+    return max(unet, min(autoencoder_memory(pixels, dtype, width), tiles))
 
 
 def noise_of(job: Job, picture: Picture, size: Size) -> PictureNoise:
