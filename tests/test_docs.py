@@ -71,6 +71,10 @@ def test_every_sampler_and_schedule_is_told(language: str) -> None:
     assert set(choices.SAMPLERS) | set(choices.SCHEDULES) <= listed
 
 
+def _shown(value: float | str) -> str:
+    return f'"{value}"' if isinstance(value, str) else rf"{value:g}\b"
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_setting_and_name_field_is_told(language: str) -> None:
     text = page(language, "files")
@@ -79,7 +83,7 @@ def test_every_setting_and_name_field_is_told(language: str) -> None:
     for field in fields(Limits):
         assert re.search(rf"^{field.name} = {getattr(Limits(), field.name)}\b", text, re.MULTILINE)
     for field in fields(Memory):
-        assert re.search(rf"^{field.name} = {getattr(Memory(), field.name):g}\b", text, re.MULTILINE)
+        assert re.search(rf"^{field.name} = {_shown(getattr(Memory(), field.name))}", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -13,6 +13,7 @@ from PIL import Image
 from inkwash.core import infotext
 from inkwash.core.progress import Decoding, Drawn, Event, Loading, Progress, Started, Step
 from inkwash.core.request import GenerateRequest, Result
+from inkwash.core.settings import Memory
 
 
 @dataclasses.dataclass
@@ -21,11 +22,15 @@ class FakeEngine:
 
     watch: Callable[[Event], None] = lambda event: None
     opened: tuple[Path | None, str | None, str | None] = (None, None, None)
+    memory: Memory | None = None
     asked: GenerateRequest | None = None
     warnings: tuple[str, ...] = ()
     all_asked: tuple[GenerateRequest, ...] = ()
 
-    def __call__(self, models_dir: Path | None, device: str | None, dtype: str | None) -> FakeEngine:
+    def __call__(
+        self, models_dir: Path | None, device: str | None, dtype: str | None, memory: Memory | None = None
+    ) -> FakeEngine:
+        self.memory = memory
         self.opened = (models_dir, device, dtype)
         return self
 

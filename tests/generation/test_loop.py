@@ -29,6 +29,9 @@ class Glass:
         self.dtype = torch.float32
         self.spec = SimpleNamespace(unet="unet")
 
+    def rows_for(self, pixels: int) -> int:
+        return 99
+
     def denoise(
         self, x: Tensor, sigmas: list[float], context: Tensor, concat: Tensor | None, added: Tensor | None
     ) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from inkwash.runtime import attention
-from inkwash.runtime.attention import attention_for, chunked, on_cpu, sdpa
+from inkwash.runtime.attention import attention_for, chunked, on_cpu, patient, sdpa
 
 TOLERANCES = {torch.float32: 2e-6, torch.bfloat16: 8e-3}
 SHAPES = {  # heads, queries, keys, width of a head
@@ -93,5 +93,17 @@ def test_training_goes_through_pytorchs_kernel() -> None:
 
 def test_each_device_has_its_kernel() -> None:
     assert attention_for(torch.device("cpu")) is on_cpu
-    assert attention_for(torch.device("cuda", 1)) is sdpa
-    assert attention_for(torch.device("mps")) is sdpa
+    assert attention_for(torch.device("cuda", 1)) is patient
+    assert attention_for(torch.device("mps")) is patient
+
+
+def test_a_kernel_without_memory_for_all_scores_goes_on_in_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    q, k, v = torch.randn(3, 2, 4, 40, 16).unbind()
+    expected = sdpa(q, k, v)
+
+    def fail(*arguments: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr("inkwash.runtime.attention.sdpa", fail)
+    with torch.inference_mode():
+        assert torch.allclose(patient(q, k, v), expected, atol=1e-5)

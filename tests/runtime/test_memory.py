@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import psutil
 import pytest
 import torch
 
 from inkwash.core.errors import OutOfMemory
 from inkwash.core.request import GenerateRequest
 from inkwash.runtime.memory import (
+    autoencoder_memory,
     available_memory,
     check_memory,
     memory_errors,
     out_of_memory,
     refusal,
-    working_memory,
+    unet_memory,
 )
 
 BIG = GenerateRequest(width=2048, height=1024, batch_size=4)
@@ -78,19 +80,19 @@ def test_available_memory_lies_between_nothing_and_a_petabyte() -> None:
 )
 def test_the_estimate_is_near_what_was_measured(size: int, dtype: torch.dtype, measured: float) -> None:
     """Peak resident memory of an SD1.5-size decoder, less what it held before (see docs/decisions)."""
-    estimate = working_memory(size, size, 2, dtype, unet_width=320, vae_width=128)
-    assert estimate == pytest.approx(measured, rel=1 / 3)
+    assert autoencoder_memory(size * size, dtype, width=128) == pytest.approx(measured, rel=1 / 3)
 
 
-def test_many_rows_count_once_they_exceed_the_decoder() -> None:
-    one, many = (working_memory(64, 64, rows, torch.float32, 320, 128) for rows in (1, 16))
-    assert one == working_memory(64, 64, 2, torch.float32, 320, 128)
-    assert many > one
+def test_a_limit_is_for_the_whole_process() -> None:
+    cpu, held = torch.device("cpu"), psutil.Process().memory_info().rss
+    assert available_memory(cpu, limit=held // 2) == 0
+    assert 0 < available_memory(cpu, limit=held + 10**9) < 2 * 10**9
+    assert available_memory(cpu, limit=10**18) <= available_memory(cpu) * 1.1
 
 
 def test_an_impossible_size_is_refused_before_trying() -> None:
     huge = GenerateRequest(width=100_000, height=100_000)
-    needed = working_memory(100_000, 100_000, 2, torch.bfloat16, 320, 128)
+    needed = unet_memory(100_000 * 100_000, 1, torch.bfloat16, 320)
     with pytest.raises(OutOfMemory, match="100000x100000 needs about"):
         check_memory(huge, needed, torch.device("cpu"))
     check_memory(huge, 1, torch.device("cpu"))

@@ -27,6 +27,7 @@ from inkwash.cli.terminal import say, show_error
 from inkwash.cli.tokens import tokens
 from inkwash.cli.txt2img import txt2img
 from inkwash.cli.upscale import upscale
+from inkwash.core import allocators
 from inkwash.core.errors import Cancelled, InkwashError
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def version() -> None:
 def run(arguments: Sequence[str] | None = None, open_engine: OpenEngine | None = None) -> int:
     """Run one command.  open_engine: how tests put an engine of their own."""
     given = None if arguments is None else list(arguments)
+    allocators.prepare()
     try:
         app(given, prog_name="inkwash", obj=open_engine)
     except SystemExit as exit:

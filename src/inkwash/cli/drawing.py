@@ -20,6 +20,7 @@ from inkwash.cli.terminal import harmless, say, short
 from inkwash.core.errors import Cancelled
 from inkwash.core.progress import Drawn, Event, Progress, Started, Step
 from inkwash.core.request import GenerateRequest, Result
+from inkwash.core.settings import Memory
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -40,14 +41,18 @@ class Drawer(Protocol):
 class OpenEngine(Protocol):
     """How an engine is had: ``open_engine``, or a test's own."""
 
-    def __call__(self, models_dir: Path | None, device: str | None, dtype: str | None) -> Drawer: ...
+    def __call__(
+        self, models_dir: Path | None, device: str | None, dtype: str | None, memory: Memory | None = None
+    ) -> Drawer: ...
 
 
-def open_engine(models_dir: Path | None, device: str | None, dtype: str | None) -> Drawer:
+def open_engine(
+    models_dir: Path | None, device: str | None, dtype: str | None, memory: Memory | None = None
+) -> Drawer:  # fmt: skip
     """The real engine; this is where torch is imported."""
     from inkwash.generation.engine import Engine
 
-    return Engine(models_dir=models_dir, device=device, dtype=dtype)
+    return Engine(models_dir=models_dir, device=device, dtype=dtype, memory=memory)
 
 
 @dataclass(frozen=True)

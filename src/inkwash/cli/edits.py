@@ -35,7 +35,10 @@ Keep = Annotated[
 
 
 # What of txt2img's flags a command has that takes all else from the picture.
-SAVING = ("models_dir", "device", "dtype", "out", "pattern", "format", "quality", "save_steps", "as_json")
+SAVING = (
+    "models_dir", "device", "dtype", "memory_policy", "memory_limit", "out", "pattern", "format", "quality",
+    "save_steps", "as_json",
+)  # fmt: skip
 
 
 @sharing(txt2img)

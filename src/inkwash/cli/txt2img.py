@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -61,6 +62,8 @@ def txt2img(
     models_dir: Annotated[Path | None, flag(MODEL, "The folder that holds models/ and embeddings/.")] = None,
     device: Annotated[str | None, flag(MODEL, "cpu, cuda, cuda:1 or mps.")] = None,
     dtype: Annotated[str | None, flag(MODEL, f"{', '.join(DTYPES)}.")] = None,
+    memory_policy: Annotated[str | None, flag(MODEL, f"Weights in memory: {', '.join(settings.POLICIES)}.")] = None,
+    memory_limit: Annotated[float | None, flag(MODEL, "GB that the program may take.")] = None,
     strict: Annotated[
         bool | None,
         flag(MODEL, help_of("strict"), "--strict/--fast"),
@@ -171,8 +174,16 @@ def engine_of(context: typer.Context, flags: Mapping[str, Any], here: settings.S
     from inkwash.cli.drawing import open_engine
 
     dtype = None if flags["dtype"] is None else choose("dtype", flags["dtype"], DTYPES)
-    opened: Drawer = (context.obj or open_engine)(flags["models_dir"] or here.models_dir, flags["device"], dtype)
+    folder, memory = flags["models_dir"] or here.models_dir, memory_of(flags, here.memory)
+    opened: Drawer = (context.obj or open_engine)(folder, flags["device"], dtype, memory)
     return opened
+
+
+def memory_of(flags: Mapping[str, Any], memory: settings.Memory) -> settings.Memory:
+    """The settings' with the flags over them.  Raises BadSettings."""
+    given = {"policy": flags["memory_policy"], "limit": flags["memory_limit"]}
+    given = {name: value for name, value in given.items() if value is not None}
+    return settings.checked_memory(replace(memory, **given), "the flags")
 
 
 def saver_for(

@@ -10,7 +10,7 @@ import os
 import sys
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,16 @@ class BadSettings(InkwashError):
 
 @dataclass(frozen=True)
 class Memory:
-    """How many models stay ready at once, and how many GB their weights may take together; 0: half of what there is."""
+    """How many models stay ready at once, and how many GB their weights may take together; 0: half of what there is.
+
+    policy: which weights are in memory; "automatic": all that fit.  limit: GB that the whole process may take, on a
+    GPU of its memory; 0: all there is.
+    """
 
     models: int = 2
     gigabytes: float = 0.0
+    policy: str = "automatic"
+    limit: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     file = config_file(environ)
     values = _read(file) if file is not None else {}
     limits = _limits(values.pop("limits", {}), file)
-    memory = _memory(values.pop("memory", {}), file)
+    memory = _memory(values.pop("memory", {}), file, environ)
     server = _server(values.pop("server", {}), file, environ)
     for key in TEXTS:
         if (variable := environ.get(f"INKWASH_{key.upper()}")) is not None:
@@ -76,6 +82,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     return Settings(models_dir, outputs_dir, data_dir, pattern, limits, memory, server, file, extra)
 
 
+POLICIES = ("automatic", "resident", "swapped", "sequential")
 TEXTS = ("models_dir", "outputs_dir", "data_dir", "pattern")
 FOLDERS = "extra_models_dirs"
 TABLES = ("limits", "memory", "server")
@@ -162,15 +169,35 @@ def _limits(values: object, file: Path | None) -> Limits:
     return Limits(**values)
 
 
-def _memory(values: object, file: Path | None) -> Memory:
+def _memory(values: object, file: Path | None, environ: Mapping[str, str]) -> Memory:
     values = _table("memory", values, tuple(entry.name for entry in fields(Memory)), file)
     memory = Memory(**values)
+    policy, limit = environ.get("INKWASH_MEMORY_POLICY"), environ.get("INKWASH_MEMORY_LIMIT")
+    memory = replace(memory, **({"policy": policy} if policy else {}), **({"limit": _number(limit)} if limit else {}))
     if type(memory.models) is not int or memory.models < 1:
         raise BadSettings(f"memory.models in {file} must be a whole number above 0, found {memory.models!r}.", "Try 2.")
     if type(memory.gigabytes) not in (int, float) or not 0 <= memory.gigabytes < math.inf:
         message = f"memory.gigabytes in {file} must be a number from 0, found {memory.gigabytes!r}."
         raise BadSettings(message, "Leave it out to give models half of what the machine or card has.")
+    return checked_memory(memory, str(file or "an INKWASH_ variable"))
+
+
+def checked_memory(memory: Memory, source: str) -> Memory:
+    """The memory's policy and limit as they are.  source: who set them.  Raises BadSettings."""
+    if memory.policy not in POLICIES:
+        message = f"memory.policy in {source} is {memory.policy!r}."
+        raise BadSettings(message, f"Choose one of: {', '.join(POLICIES)}.")
+    if type(memory.limit) not in (int, float) or not 0 <= memory.limit < math.inf:
+        message = f"memory.limit in {source} must be a number of GB from 0, found {memory.limit!r}."
+        raise BadSettings(message, "Leave it out to allow all the memory there is.")
     return memory
+
+
+def _number(text: str) -> object:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _table(name: str, values: object, known: tuple[str, ...], file: Path | None) -> dict[str, Any]:

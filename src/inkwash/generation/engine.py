@@ -15,12 +15,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from inkwash.checkpoint import Catalog, Entry, HashCache, detect, short_hash
+from inkwash.checkpoint import Catalog, Entry, HashCache, ModelSpec, detect, short_hash
 from inkwash.checkpoint.spec import Prediction
 from inkwash.checkpoint.upscalers import find_upscaler
 from inkwash.core import settings
 from inkwash.core.choices import LATENT_UPSCALERS, PICTURE_UPSCALERS, prediction_named
-from inkwash.core.errors import InkwashError
+from inkwash.core.errors import InkwashError, OutOfMemory
 from inkwash.core.extras import Extras
 from inkwash.core.limits import Limits
 from inkwash.core.masks import flattened
@@ -36,11 +36,11 @@ from inkwash.imaging import learned
 from inkwash.imaging.depth import DepthEstimator, find_estimator, load_estimator, own_estimator
 from inkwash.imaging.learned import Learned
 from inkwash.imaging.upscale import Resampling, Upscaler
-from inkwash.models.load import load, weights_size
+from inkwash.models.sparing import POLICIES, Policy, held_size, load_by
 from inkwash.models.stable_diffusion import StableDiffusion
 from inkwash.models.tiling import tiling
 from inkwash.runtime.device import Compute, choose
-from inkwash.runtime.memory import available_memory, check_memory, memory_errors, weights_budget
+from inkwash.runtime.memory import available_memory, check_memory, memory_errors, unet_memory, weights_budget
 from inkwash.runtime.sharing import SharingCheck
 from inkwash.runtime.shelf import Shelf
 
@@ -81,11 +81,13 @@ class Engine:
         self.sharing = SharingCheck()
         self.limits = limits or settings.load().limits
         self._depth: tuple[Path, DepthEstimator] | None = None  # the one used last
-        memory = memory or settings.load().memory
-        budget = weights_budget(self.compute.device, memory.gigabytes)
-        self._models: Shelf[Key, StableDiffusion] = Shelf(memory.models, budget)
+        self.memory = memory or settings.load().memory
+        self.limit = int(self.memory.limit * 1e9) or None
+        budget = weights_budget(self.compute.device, self.memory.gigabytes)
+        self._models: Shelf[Key, StableDiffusion] = Shelf(self.memory.models, budget)
         self._views: WeakKeyDictionary[StableDiffusion, dict[str, StableDiffusion]] = WeakKeyDictionary()
         self._upscalers: Shelf[Path, Learned] = Shelf(UPSCALERS_KEPT, budget // 4)
+        self._policies: dict[Key, Policy] = {}  # of models that were loaded
 
     def __enter__(self) -> Engine:
         return self
@@ -115,11 +117,35 @@ class Engine:
             if progress:
                 progress(Loading(self.catalog.find(name).name))
             spec = detect(key[0])
-            size = weights_size(spec, self.compute)
-            self._models.make_room(size, available_memory(self.compute.device))
-            model = load(*key[:2], self.compute, spec=spec, ema=ema)
-            self._models.put(key, model, size)
+            self._models.make_room(held_size("resident", spec, self.compute), self.free())
+            policy = self._policies[key] = self._policy(key, spec)
+            model = dataclasses.replace(load_by(policy, *key[:2], self.compute, spec, ema=ema), limit=self.limit)
+            self._models.put(key, model, held_size(policy, spec, self.compute))
         return model
+
+    def free(self) -> int:
+        """Bytes that may still be taken where this engine computes."""
+        return available_memory(self.compute.device, self.limit)
+
+    def _policy(self, key: Key, spec: ModelSpec) -> Policy:
+        """What is told; else what drawing last fell back to; else the first whose weights and a picture fit."""
+        if self.memory.policy in POLICIES:
+            return self.memory.policy
+        if key in self._policies:
+            return self._policies[key]
+        picture = unet_memory(spec.native_size**2, 2, self.compute.dtype, spec.unet.channels[0])
+        room = self.free() - picture
+        return next((one for one in POLICIES if held_size(one, spec, self.compute) <= room), POLICIES[-1])
+
+    def _lighten(self, request: GenerateRequest) -> bool:
+        """Have the request's model loaded by the next policy when it is asked for; False: there is none to go to."""
+        key = self._key(request.model, request.vae, request.ema)
+        after = POLICIES.index(self._policies.get(key, POLICIES[-1])) + 1
+        if self.memory.policy in POLICIES or after == len(POLICIES):
+            return False
+        self._policies[key] = POLICIES[after]
+        self._models.drop(key)
+        return True
 
     def others(self, request: GenerateRequest, progress: Progress | None = None) -> dict[str, StableDiffusion]:
         """The hires and refiner models of a request, by name.  Raises as ``model`` does."""
@@ -198,6 +224,22 @@ class Engine:
         Raises InkwashError for whatever a person can mend; Cancelled when ``progress`` raised it (pictures finished
         by then were handed out as ``Drawn`` events).
         """
+        drawn: list[Event] = []
+
+        def tell(event: Event) -> None:
+            if isinstance(event, Drawn):
+                drawn.append(event)
+            if progress:
+                progress(event)
+
+        while True:
+            try:
+                return self._alone(request, tell)
+            except OutOfMemory:
+                if drawn or not self._lighten(request):  # pictures that were handed out are not drawn again
+                    raise
+
+    def _alone(self, request: GenerateRequest, progress: Progress) -> Result:
         session = Session(self)
         session.add(request, progress)
         while True:
@@ -241,24 +283,37 @@ class Engine:
         start = time.perf_counter()
         tell: Progress = progress or (lambda event: None)
         with memory_errors(request):
-            upscaler = self._second_pass_upscaler(request)  # first: a wrong name is told before a model is loaded
-            others = self.others(request, progress)
-            own = self._predicting(self.model(request.model, request.vae, progress, ema=request.ema), request)
-            seen = _seen(request, view)
-            others = {name: seen(other) for name, other in others.items()}
-            depth = self._estimated_depth(request, [own, *others.values()])
-            upscalers = upscaler, self._source_upscaler(request)
-            job = plan(request, seen(own), self.library, others, *upscalers, self.limits, depth)
+            job = self._job(request, view, progress)
+            while memory_of(job) > self.free() and self._lighten(request):
+                del job  # and with it the model
+                job = self._job(request, view, progress)
+            check_memory(job.request, memory_of(job), self.compute.device, self.limit)
             strict = self._strict(job.request)
-            check_memory(job.request, memory_of(job, strict), self.compute.device)
             tell(started(job))
             origin = self._origin(request)
         batches = (
             [draw(job, picture, infotext_of(job, picture, origin), tell) for picture in batch]
             for batch in job.batches()
         )
-        warnings = warnings_of(job)
+        warnings = warnings_of(job) + self._said_of_memory(request)
         return Work(job.request, batches, lambda values: _result(job, values, warnings, start), strict, warnings)
+
+    def _job(self, request: GenerateRequest, view: View | None, progress: Progress | None) -> Job:
+        upscaler = self._second_pass_upscaler(request)  # first: a wrong name is told before a model is loaded
+        others = self.others(request, progress)
+        own = self._predicting(self.model(request.model, request.vae, progress, ema=request.ema), request)
+        seen = _seen(request, view)
+        others = {name: seen(other) for name, other in others.items()}
+        depth = self._estimated_depth(request, [own, *others.values()])
+        upscalers = upscaler, self._source_upscaler(request)
+        return plan(request, seen(own), self.library, others, *upscalers, self.limits, depth)
+
+    def _said_of_memory(self, request: GenerateRequest) -> list[str]:
+        """That a model is not all in memory, where nobody asked for that."""
+        policy = self._policies.get(self._key(request.model, request.vae, request.ema), "resident")
+        if policy == "resident" or self.memory.policy in POLICIES:
+            return []
+        return [f"Memory is short: the model's weights come in part by part (policy {policy}), which takes longer."]
 
     def _predicting(self, model: StableDiffusion, request: GenerateRequest) -> StableDiffusion:
         """The model, taken to predict what the request says: the same weights, and the same view for every request."""

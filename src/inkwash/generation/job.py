@@ -25,7 +25,6 @@ from inkwash.generation.canvas import Canvas, canvas_of, drawing_size, enlarged
 from inkwash.generation.cautions import cautions
 from inkwash.generation.conditioning import TextSettings
 from inkwash.generation.latents import Source, source_of
-from inkwash.generation.loop import MAX_ROWS
 from inkwash.generation.pictures import as_image
 from inkwash.generation.prepare import sampling_of, settle
 from inkwash.generation.refine import Enlarging, enlarge, enlarging_of, second_pass
@@ -38,8 +37,9 @@ from inkwash.generation.tiled import tiles_of
 from inkwash.generation.wording import Library, Wording, word
 from inkwash.imaging.upscale import Upscaler
 from inkwash.models.stable_diffusion import StableDiffusion
+from inkwash.models.tiled_vae import TILES
 from inkwash.prompt import advise, load_tokenizer, parse_networks
-from inkwash.runtime.memory import LATENT_PIXELS, working_memory
+from inkwash.runtime.memory import LATENT_PIXELS, autoencoder_memory, banded_memory, unet_memory
 
 ADVISED = 10_000
 """Characters of a prompt that advice is given on; reading more closely what no person typed would cost a second."""
@@ -421,19 +421,17 @@ def started(job: Job) -> Started:
     return Started(len(job.pictures), sum(job.steps), tuple(job.sigmas))
 
 
-def memory_of(job: Job, strict: bool) -> int:
-    """Bytes that drawing takes beside the weights, by estimate: in fast mode the pictures of a batch share a call."""
-    request, model = job.request, job.model
-    more = LATENT_PIXELS // model.latent_factor**2  # latents a pixel: in the x4 upscaler four times the usual
-    widths = model.spec.unet.channels[0] * more, model.spec.vae.channels[0]
-    size, together = job.decoded, request.batch_size
-    if request.tiled is not None:
-        factor = model.latent_factor
-        size = min(size[0], request.tiled.tile_width * factor), min(size[1], request.tiled.tile_height * factor)
-        together = request.tiled.tile_batch
-    rows = 2 if strict else min(2 * together, MAX_ROWS)  # with and without the prompt
-    decoding = working_memory(*job.decoded, 0, model.dtype, *widths)
-    return max(decoding, working_memory(*size, rows, model.dtype, *widths))
+def memory_of(job: Job) -> int:
+    """Bytes that drawing takes beside the weights at the least, by estimate: one row a call, the smallest tiles."""
+    model, tiled, factor = job.last_model, job.request.tiled, job.last_model.latent_factor
+    seen, pixels = job.decoded, job.decoded[0] * job.decoded[1]
+    if tiled is not None:
+        seen = min(seen[0], tiled.tile_width * factor), min(seen[1], tiled.tile_height * factor)
+    latents = seen[0] * seen[1] // factor**2  # a pixel: in the x4 upscaler four times the usual
+    unet = unet_memory(latents * LATENT_PIXELS, 1, model.dtype, model.spec.unet.channels[0])
+    width, dtype = model.spec.vae.channels[0], model.vae_dtype
+    tiles = banded_memory(factor * TILES[-1], dtype, width)
+    return max(unet, min(autoencoder_memory(pixels, dtype, width), tiles))
 
 
 def noise_of(job: Job, picture: Picture, size: Size) -> PictureNoise:

@@ -239,7 +239,7 @@ def denoise(questions: Sequence[Denoise], note: Note = silent) -> list[list[Tens
             [row.noise_level for row in rows[part] if row.noise_level is not None] or None,
         )
 
-    answers = iter(by_rows(call, slice(0, len(rows)), note))
+    answers = iter(by_rows(call, slice(0, len(rows)), note, most=questions[0].model.rows_for(rows[0].x[0].numel())))
     return [[next(answers) for _ in question.rows] for question in questions]
 
 

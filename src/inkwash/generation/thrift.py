@@ -16,7 +16,7 @@ Note = Callable[[str], None]
 """Takes a sentence for the person."""
 
 TILED = "Memory ran out in the autoencoder; it went on in smaller tiles, which takes longer."
-SPLIT = "Memory ran out in the U-Net; prompt and negative prompt went through it one after the other."
+SPLIT = "Memory is short: prompt and negative prompt went through the U-Net one after the other."
 
 
 def silent(sentence: str) -> None:
@@ -41,18 +41,18 @@ def autoencoded(
         model = dataclasses.replace(model, tiles=tiles)
 
 
-def by_rows(call: Callable[[slice], Tensor], rows: slice, note: Note) -> Sequence[Tensor]:
-    """``call(rows)``; when memory runs out, its halves one after the other."""
-    done, error = _tried(lambda: call(rows))
+def by_rows(call: Callable[[slice], Tensor], rows: slice, note: Note, most: int) -> Sequence[Tensor]:
+    """``call(rows)``; its halves one after the other when they are more than ``most`` or memory runs out."""
+    count = rows.stop - rows.start
+    done, error = _tried(lambda: call(rows)) if count <= most else (None, None)
     if done is not None:
         return list(done)
-    if rows.stop - rows.start == 1:
+    if count == 1:
         raise error or AssertionError
     note(SPLIT)
     middle = (rows.start + rows.stop) // 2
-    return [
-        answer for half in (slice(rows.start, middle), slice(middle, rows.stop)) for answer in by_rows(call, half, note)
-    ]
+    halves = slice(rows.start, middle), slice(middle, rows.stop)
+    return [answer for half in halves for answer in by_rows(call, half, note, most)]
 
 
 def _tried(call: Callable[[], Tensor]) -> tuple[Tensor | None, Exception | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -52,6 +53,10 @@ class GEGLU(nn.Module):
         return value * F.gelu(gate)
 
 
+FEED = 16384
+"""Tokens a feed-forward layer takes at a time: its hidden layer is eight times as wide as they are."""
+
+
 class FeedForward(nn.Module):
     """GEGLU, then back; diffusers names its layers net.0 and net.2 (net.1 is a dropout of rate 0)."""
 
@@ -60,7 +65,10 @@ class FeedForward(nn.Module):
         self.net = nn.ModuleList([GEGLU(width, 4 * width), nn.Identity(), nn.Linear(4 * width, width)])
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.net[2](self.net[0](x))
+        """x: (B, N, C).  Tokens do not see one another, so where they are many, parts go one after another."""
+        if x.shape[1] <= FEED or torch.is_grad_enabled():
+            return self.net[2](self.net[0](x))
+        return torch.cat([self.net[2](self.net[0](part)) for part in x.split(FEED, dim=1)], dim=1)
 
 
 class TransformerBlock(nn.Module):

@@ -22,11 +22,11 @@ from inkwash.models.vae import Decoder, Encoder, Level
 from inkwash.models.walk import change, finished, levels, residuals
 from inkwash.runtime.room import FeatureMap, Held
 
-SAMPLE = 32
+SAMPLE = 16
 """Latent pixels a side of a sample, besides its surroundings."""
 
-SAMPLES = 4
-"""Samples a side of the mosaic; together they are as large as a picture of 1024x1024."""
+SAMPLES = 6
+"""Samples a side of the mosaic, which with all surroundings is as large as a picture of 1536x1536."""
 
 Walk = Callable[[Banded, Layer], object]
 

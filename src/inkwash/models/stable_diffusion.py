@@ -19,7 +19,7 @@ from inkwash.models import tiled_vae
 from inkwash.models.text import TextEncoder
 from inkwash.models.unet import UNet, timestep_embedding
 from inkwash.models.vae import VAE
-from inkwash.runtime.memory import available_memory
+from inkwash.runtime.memory import available_memory, unet_memory
 from inkwash.runtime.room import Room
 
 
@@ -116,6 +116,11 @@ class StableDiffusion:
         tiles = self.tiles_for(picture.shape[1] * picture.shape[2])
         mean, _ = self.vae.encode(x) if tiles is None else tiled_vae.encode(self.vae, x, tiles, self._room())
         return mean[0].float().contiguous() * self.spec.vae.scale_factor
+
+    def rows_for(self, pixels: int) -> int:
+        """How many rows of latents of so many pixels one U-Net call may have, by the memory that is free."""
+        one = unet_memory(pixels * self.latent_factor**2, 1, self.dtype, self.spec.unet.channels[0])
+        return max(1, available_memory(self.device, self.limit) // max(one, 1))
 
     def tiles_for(self, pixels: int) -> VaeTiles | None:
         """How a picture of so many pixels is decoded and encoded; None: as a whole."""

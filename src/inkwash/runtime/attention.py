@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from inkwash.runtime.memory import out_of_memory
+
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 """softmax(q k^T / sqrt(d)) v on (B, heads, N, d), (B, heads, M, d), (B, heads, M, d) -> (B, heads, N, d)."""
 
@@ -29,7 +31,17 @@ VALUE_LANES = 16
 
 def attention_for(device: torch.device) -> Attend:
     """The fastest exact attention of a device."""
-    return on_cpu if device.type == "cpu" else sdpa
+    return on_cpu if device.type == "cpu" else patient
+
+
+def patient(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """PyTorch's kernel; in tiles where it holds all scores at once and memory is too short for them."""
+    try:
+        return sdpa(q, k, v)
+    except Exception as error:
+        if not out_of_memory(error) or torch.is_grad_enabled():
+            raise
+    return chunked(q, k, v)
 
 
 def sdpa(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

@@ -60,18 +60,11 @@ def weights_budget(device: torch.device, gigabytes: float) -> int:
     return int(psutil.virtual_memory().total) // 2
 
 
-def working_memory(width: int, height: int, rows: int, dtype: torch.dtype, unet_width: int, vae_width: int) -> int:
-    """Bytes that drawing takes beside the weights, within a third for 256x256 to 512x512 pixels on a CPU.
-
-    rows: of one U-Net call.  unet_width, vae_width: channels of the outermost level, 320 and 128 in SD 1.x.
-    The decoder of one picture, at full size, and the U-Net's call do not happen at once: the larger one counts.
-    """
-    pixels = width * height
-    return max(autoencoder_memory(pixels, dtype, vae_width), unet_memory(pixels, rows, dtype, unet_width))
-
-
 def autoencoder_memory(pixels: int, dtype: torch.dtype, width: int) -> int:
-    """Bytes of the decoder or encoder run as a whole.  width: channels of its outermost level."""
+    """Bytes of the decoder or encoder run as a whole, beside its weights; width: channels of its outermost level.
+
+    Within a third for 256x256 to 512x512 pixels on a CPU.
+    """
     return DECODER_MAPS * width * pixels * dtype.itemsize
 
 

@@ -48,6 +48,10 @@ class Shelf(Generic[K, V]):
         """Keep a value for which ``make_room`` was asked."""
         self._values[key] = value, size
 
+    def drop(self, key: K) -> None:
+        """Let go of one."""
+        self._values.pop(key, None)
+
     def clear(self) -> None:
         """Let go of everything."""
         self._values.clear()
