@@ -13,10 +13,11 @@ from PIL import Image
 from inkwash.checkpoint.spec import ModelSpec
 from inkwash.core.choices import PICTURE_UPSCALERS
 from inkwash.core.errors import InvalidRequest
-from inkwash.core.request import GenerateRequest, NoiseInversion, SDUpscale, TiledDiffusion
+from inkwash.core.request import GenerateRequest, NoiseInversion, SDUpscale, TiledDiffusion, TileMethod
 from inkwash.core.resizing import Size, scaled
 from inkwash.diffusion.tiles import grid
-from inkwash.runtime.memory import working_memory
+from inkwash.models.tiled_vae import TILES
+from inkwash.runtime.memory import autoencoder_memory, banded_memory, unet_memory
 
 AT_ONCE = 4.0
 """Times a picture grows in one pass: what is enlarged more has too little left to redraw from."""
@@ -125,7 +126,7 @@ def _pass(
         plan = SDUpscale(upscaler=upscaler, scale=scale, overlap=overlap)
         request = dataclasses.replace(base, width=tile, height=tile, sd_upscale=plan)
     else:
-        method = "MultiDiffusion" if road == "MultiDiffusion" else "Mixture of Diffusers"
+        method: TileMethod = "MultiDiffusion" if road == "MultiDiffusion" else "Mixture of Diffusers"
         cells = tile // factor
         tiled = TiledDiffusion(
             method=method,
@@ -151,4 +152,8 @@ def _tile(target: Target, spec: ModelSpec) -> tuple[int, int]:
 
 
 def _memory(decoded: Size, tile: Size, dtype: torch.dtype, widths: tuple[int, int]) -> int:
-    return max(working_memory(*decoded, 0, dtype, *widths), working_memory(*tile, 2, dtype, *widths))
+    """Bytes beside the weights, at the least: one tile a call, the autoencoder in its smallest bands."""
+    whole = autoencoder_memory(decoded[0] * decoded[1], dtype, widths[1])
+    return max(
+        unet_memory(tile[0] * tile[1], 1, dtype, widths[0]), min(whole, banded_memory(8 * TILES[-1], dtype, widths[1]))
+    )
