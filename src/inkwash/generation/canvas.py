@@ -97,9 +97,8 @@ def canvas_of(request: GenerateRequest) -> Canvas | None:
 
 def enlarged(request: GenerateRequest, large: Image.Image) -> GenerateRequest:
     """The request with its picture enlarged, and whatever lies over it."""
-    over = {name: image for name in ("mask", "depth") if (image := getattr(request, name)) is not None}
-    fitted = {name: resize(image, large.size) for name, image in over.items()}
-    return dataclasses.replace(request, init_image=large, **fitted)
+    mask, depth = (image and resize(image, large.size) for image in (request.mask, request.depth))
+    return dataclasses.replace(request, init_image=large, mask=mask, depth=depth)
 
 
 def drawing_size(request: GenerateRequest) -> Size:

@@ -13,7 +13,7 @@ from PIL import Image
 from inkwash.checkpoint.spec import ModelSpec
 from inkwash.core.choices import PICTURE_UPSCALERS
 from inkwash.core.errors import InvalidRequest
-from inkwash.core.request import GenerateRequest, NoiseInversion, SDUpscale, TiledDiffusion
+from inkwash.core.request import GenerateRequest, NoiseInversion, SDUpscale, TiledDiffusion, TileMethod
 from inkwash.core.resizing import Size, scaled
 from inkwash.diffusion.tiles import grid
 from inkwash.runtime.memory import working_memory
@@ -125,7 +125,7 @@ def _pass(
         plan = SDUpscale(upscaler=upscaler, scale=scale, overlap=overlap)
         request = dataclasses.replace(base, width=tile, height=tile, sd_upscale=plan)
     else:
-        method = "MultiDiffusion" if road == "MultiDiffusion" else "Mixture of Diffusers"
+        method: TileMethod = "MultiDiffusion" if road == "MultiDiffusion" else "Mixture of Diffusers"
         cells = tile // factor
         tiled = TiledDiffusion(
             method=method,
