@@ -14,6 +14,7 @@ from torch import Tensor
 
 import inkwash
 from inkwash.core import images
+from inkwash.core.errors import InvalidRequest
 from inkwash.core.progress import Event, Started, Step
 from inkwash.core.request import GenerateRequest, HiresPass, NoiseInversion, Region, Result, SDUpscale, TiledDiffusion
 from inkwash.generation.engine import Engine
@@ -85,6 +86,11 @@ def test_a_tile_larger_than_the_picture_is_the_picture(engine: Engine) -> None:
     plain = draw(engine, UPSCALE, sd_upscale=None, init_image=large, width=96, height=80)
     assert torch.equal(one.latents, plain.latents)
     assert one.images[0].tobytes() == plain.images[0].tobytes()
+
+
+def test_an_overlap_as_large_as_a_tile_is_refused(engine: Engine) -> None:
+    with pytest.raises(InvalidRequest, match="cannot share 64"):
+        draw(engine, UPSCALE, sd_upscale=SDUpscale(overlap=64))
 
 
 def test_the_steps_of_all_tiles_are_counted(engine: Engine) -> None:
@@ -168,7 +174,7 @@ SMALL = TiledDiffusion(tile_width=8, tile_height=8, overlap=3)
 REGION = Region(x=0.1, y=0.2, w=0.5, h=0.6, prompt="a dog, sitting", blend="Foreground", seed=9)
 AGAIN: dict[str, dict[str, object]] = {
     "sd upscale": {"width": 64, "height": 48, "sd_upscale": SDUpscale(upscaler="Nearest", scale=1.7, overlap=24)},
-    "without structure": {"width": 64, "height": 48, "sd_upscale": SDUpscale(), "keep_structure": 0.0},
+    "without structure": {"width": 64, "height": 48, "sd_upscale": SDUpscale(overlap=16), "keep_structure": 0.0},
     "tiled": {"tiled": dataclasses.replace(SMALL, upscaler="Lanczos", scale=2.3), "keep_structure": 0.3},
     "mixture": {"width": 96, "height": 80, "tiled": dataclasses.replace(SMALL, method="Mixture of Diffusers")},
     "inversion": {"noise_inversion": NoiseInversion(steps=2, retouch=1.1, renoise_strength=0.4), "tiled": SMALL},

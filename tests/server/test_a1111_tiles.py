@@ -116,7 +116,7 @@ def test_a_senseless_argument_is_named(args: list[Any]) -> None:
 )
 def test_sd_upscale_takes_an_index_or_a_name(args: list[Any], wanted: SDUpscale) -> None:
     assert tiles.UPSCALERS[:3] == ("None", "Nearest", "Lanczos")
-    assert fields(Img2Img(script_name="SD upscale", script_args=args)) == {"sd_upscale": wanted}
+    assert tiles.upscale(args) == wanted
 
 
 def source() -> str:
@@ -143,12 +143,20 @@ def test_both_travel_to_the_queue(client: TestClient, service: PaintingService) 
 def test_what_there_is_is_listed_and_what_is_not_is_refused(client: TestClient) -> None:
     listed = client.get(f"{API}/scripts").json()
     assert listed == {
-        "txt2img": ["tiled diffusion"],
-        "img2img": ["sd upscale", "soft inpainting", "tiled diffusion"],
+        "txt2img": ["prompt matrix", "x/y/z plot", "tiled diffusion", "tiled vae"],
+        "img2img": [
+            "prompt matrix",
+            "x/y/z plot",
+            "sd upscale",
+            "loopback",
+            "soft inpainting",
+            "tiled diffusion",
+            "tiled vae",
+        ],
     }
     wrong = client.post(f"{API}/txt2img", json={"script_name": "SD upscale"})
     assert (wrong.status_code, wrong.json()["detail"]) == (422, "Script not found: 'SD upscale'.")
     idle = {"alwayson_scripts": {"Tiled VAE": {"args": [False, 1024, 96]}}}
     assert client.post(f"{API}/txt2img", json=idle).status_code == 200
     tiled = client.post(f"{API}/txt2img", json={"alwayson_scripts": {"Tiled VAE": {"args": [True, 1024, 96]}}})
-    assert tiled.status_code == 422
+    assert tiled.status_code == 200

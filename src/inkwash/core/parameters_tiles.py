@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from inkwash.core.choices import PICTURE_UPSCALERS, REGION_BLENDS, TILE_METHODS
-from inkwash.core.parameter import REGIONS, Kind, Parameter, Text
+from inkwash.core.parameter import REGIONS, Group, Kind, Parameter, Text
 
 
 def _tiles(
@@ -17,9 +17,11 @@ def _tiles(
     step: float | None = None,
     choices: Sequence[str] | None = None,
 ) -> Parameter:
-    """A field of this group."""
-    chosen = None if choices is None else tuple(choices)
-    return Parameter(name, kind, "tiles", Text(*label), Text(*help), step=step, choices=chosen)
+    """A field of this group, or of pictures from pictures where there must be one."""
+    outer, chosen = name.partition(".")[0], None if choices is None else tuple(choices)
+    from_picture = outer in ("noise_inversion", "sd_upscale") or name in ("tiled.upscaler", "tiled.scale")
+    group: Group = "edit" if from_picture else "tiles"
+    return Parameter(name, kind, group, Text(*label), Text(*help), step=step, choices=chosen)
 
 
 _TILED: tuple[Parameter, ...] = (

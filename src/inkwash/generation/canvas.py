@@ -117,9 +117,9 @@ def _small(request: GenerateRequest, enlarges: int) -> Canvas:
 
 def enlarged(request: GenerateRequest, large: Image.Image) -> GenerateRequest:
     """The request with its picture enlarged, and whatever lies over it."""
-    over = {name: image for name in ("mask", "latent_mask", "depth") if (image := getattr(request, name)) is not None}
-    fitted = {name: resize(image, large.size) for name, image in over.items()}
-    return dataclasses.replace(request, init_image=large, **fitted)  # type: ignore[arg-type]
+    over = request.mask, request.latent_mask, request.depth
+    mask, latent_mask, depth = (image and resize(image, large.size) for image in over)
+    return dataclasses.replace(request, init_image=large, mask=mask, latent_mask=latent_mask, depth=depth)
 
 
 def drawing_size(request: GenerateRequest) -> Size:

@@ -43,7 +43,7 @@ def renoised(inverse: Tensor, fresh: Tensor, picture: Tensor, wanted: NoiseInver
     if wanted.renoise_strength == 0:
         return inverse
     share = details(picture, wanted.renoise_kernel) * wanted.renoise_strength
-    m = F.adaptive_avg_pool2d(share[None], inverse.shape[1:])[0].clamp(0, 1).to(inverse.device)
+    m = F.adaptive_avg_pool2d(share[None], (inverse.shape[1], inverse.shape[2]))[0].clamp(0, 1).to(inverse.device)
     return ((1 - m) * inverse + m * fresh) / torch.sqrt((1 - m) ** 2 + m**2)
 
 

@@ -40,6 +40,12 @@ def mosaic_of(request: GenerateRequest, upscale: SDUpscale, factor: int) -> Mosa
     """request: settled; its size is a tile's.  Raises InvalidRequest for too many tiles."""
     assert request.init_image is not None
     size, (wide, high) = scaled(request.init_image.size, upscale.scale), drawing_size(request)
+    if upscale.overlap >= min(wide, high) and (size[0] > wide or size[1] > high):
+        raise InvalidRequest(
+            f"Tiles of {wide}x{high} pixels cannot share {upscale.overlap}.",
+            f"Try an overlap of {min(wide, high) // 4}, or larger tiles (width, height).",
+            "sd_upscale.overlap",
+        )
     boxes = grid(
         (size[1] // factor, size[0] // factor), (high // factor, wide // factor), -(-upscale.overlap // factor)
     )

@@ -4,7 +4,7 @@ export type Words = { en: string; zh: string };
 
 export type Parameter = {
   name: string; // dotted where the request nests: "hires.scale"
-  kind: 'text' | 'integer' | 'number' | 'boolean' | 'choice' | 'list' | 'image';
+  kind: 'text' | 'integer' | 'number' | 'boolean' | 'choice' | 'list' | 'image' | 'regions';
   default: unknown;
   minimum: number | null;
   maximum: number | null;
