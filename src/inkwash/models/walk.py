@@ -13,7 +13,7 @@ from inkwash.models.blocks import ResnetBlock, Upsample
 from inkwash.models.vae import Decoder, Downsample, Encoder, Level, MidBlock
 
 KEYS = 128 * 128
-"""Pixels that every pixel looks at in the fast way, spread evenly over the picture."""
+"""Pixels that every pixel looks at in the fast way, at the most, evenly over the picture."""
 
 
 def middle(run: Banded, x: Layer, block: MidBlock, fast: bool) -> Layer:
