@@ -72,3 +72,15 @@ def test_importing_core_brings_in_nothing_heavy() -> None:
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+def test_memory_policy_and_limit_come_from_the_file_and_variables_go_over_it(tmp_path: Path) -> None:
+    environ = environment(tmp_path)
+    (tmp_path / "inkwash.toml").write_text('[memory]\npolicy = "swapped"\nlimit = 6\n')
+    environ["INKWASH_CONFIG"] = str(tmp_path / "inkwash.toml")
+    assert settings.load(environ).memory == settings.Memory(policy="swapped", limit=6)
+    over = environ | {"INKWASH_MEMORY_POLICY": "sequential", "INKWASH_MEMORY_LIMIT": "3.5"}
+    assert settings.load(over).memory == settings.Memory(policy="sequential", limit=3.5)
+    for wrong in ({"INKWASH_MEMORY_POLICY": "small"}, {"INKWASH_MEMORY_LIMIT": "much"}, {"INKWASH_MEMORY_LIMIT": "-1"}):
+        with pytest.raises(settings.BadSettings, match="memory"):
+            settings.load(environ | wrong)
