@@ -12,6 +12,7 @@ from inkwash.core import images, infotext
 from inkwash.core.errors import OutOfMemory
 from inkwash.core.progress import Decoding, Event, Step
 from inkwash.core.request import GenerateRequest, VaeTiles
+from inkwash.core.settings import Memory
 
 Capture = pytest.CaptureFixture[str]
 
@@ -216,3 +217,10 @@ def test_a_defect_shows_a_traceback_and_where_to_report(engine: FakeEngine, caps
     captured = capsys.readouterr()
     assert "ZeroDivisionError: oh" in captured.err
     assert "report" in captured.err
+
+
+def test_memory_is_told_to_the_engine(engine: FakeEngine, folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["txt2img", "cat", "--memory-policy", "sequential", "--memory-limit", "6"], engine) == 0
+    assert engine.memory == Memory(policy="sequential", limit=6.0)
+    assert main(["txt2img", "cat", "--memory-policy", "small"], engine) == 1
+    assert "automatic, resident, swapped, sequential" in capsys.readouterr().err

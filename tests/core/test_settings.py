@@ -84,3 +84,15 @@ def test_models_may_lie_in_several_folders(tmp_path: Path) -> None:
     for wrong in ('"/b"', "[3]", '[""]'):
         with pytest.raises(settings.BadSettings, match="list of folders"):
             settings.load(environment(tmp_path, f"extra_models_dirs = {wrong}\n"))
+
+
+def test_memory_policy_and_limit_come_from_the_file_and_variables_go_over_it(tmp_path: Path) -> None:
+    environ = environment(tmp_path)
+    (tmp_path / "inkwash.toml").write_text('[memory]\npolicy = "swapped"\nlimit = 6\n')
+    environ["INKWASH_CONFIG"] = str(tmp_path / "inkwash.toml")
+    assert settings.load(environ).memory == settings.Memory(policy="swapped", limit=6)
+    over = environ | {"INKWASH_MEMORY_POLICY": "sequential", "INKWASH_MEMORY_LIMIT": "3.5"}
+    assert settings.load(over).memory == settings.Memory(policy="sequential", limit=3.5)
+    for wrong in ({"INKWASH_MEMORY_POLICY": "small"}, {"INKWASH_MEMORY_LIMIT": "much"}, {"INKWASH_MEMORY_LIMIT": "-1"}):
+        with pytest.raises(settings.BadSettings, match="memory"):
+            settings.load(environ | wrong)

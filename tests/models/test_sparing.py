@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,6 @@ from torch import nn
 
 from inkwash.checkpoint import detect
 from inkwash.core.errors import DamagedFile
-from inkwash.models import absent
 from inkwash.models.absent import Passing, Seat
 from inkwash.models.load import load, weights_size
 from inkwash.models.observed import Sight, observed
@@ -83,7 +83,7 @@ class Watching:
         self.most = 0
         self.networks: list[str] = []
 
-    def part(self, network: str, name: str, make: absent.Callable[[], nn.Module]) -> nn.Module:
+    def part(self, network: str, name: str, make: Callable[[], nn.Module]) -> nn.Module:
         part = self.inner.part(network, name, make)
         held = self.inner._parts.values() if isinstance(self.inner, Seat) else [part]
         self.most = max(self.most, sum(one.numel() * 4 for held_part in held for one in held_part.parameters()))

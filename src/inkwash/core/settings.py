@@ -10,7 +10,7 @@ import os
 import sys
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -170,10 +170,11 @@ def _limits(values: object, file: Path | None) -> Limits:
 
 
 def _memory(values: object, file: Path | None, environ: Mapping[str, str]) -> Memory:
-    values = _table("memory", values, tuple(entry.name for entry in fields(Memory)), file)
+    values = dict(_table("memory", values, tuple(entry.name for entry in fields(Memory)), file))
+    for key in ("policy", "limit"):
+        if (variable := environ.get(f"INKWASH_MEMORY_{key.upper()}")) is not None:
+            values[key] = _number(variable) if key == "limit" else variable
     memory = Memory(**values)
-    policy, limit = environ.get("INKWASH_MEMORY_POLICY"), environ.get("INKWASH_MEMORY_LIMIT")
-    memory = replace(memory, **({"policy": policy} if policy else {}), **({"limit": _number(limit)} if limit else {}))
     if type(memory.models) is not int or memory.models < 1:
         raise BadSettings(f"memory.models in {file} must be a whole number above 0, found {memory.models!r}.", "Try 2.")
     if type(memory.gigabytes) not in (int, float) or not 0 <= memory.gigabytes < math.inf:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
@@ -120,8 +120,5 @@ def filled(module: nn.Module, path: str, fetch: Fetch) -> nn.Module:
         name: None if held is None else nn.Parameter(fetch(f"{path}.{name}", held), requires_grad=False)
         for name, held in module._parameters.items()
     }
-    twin._modules = {
-        name: child and filled(cast(nn.Module, child), f"{path}.{name}", fetch)
-        for name, child in module._modules.items()
-    }
+    twin._modules = {name: child and filled(child, f"{path}.{name}", fetch) for name, child in module._modules.items()}
     return twin

@@ -68,7 +68,7 @@ class FeedForward(nn.Module):
         """x: (B, N, C).  Tokens do not see one another, so where they are many, parts go one after another."""
         if x.shape[1] <= FEED or torch.is_grad_enabled():
             return self.net[2](self.net[0](x))
-        return torch.cat([self.net[2](self.net[0](part)) for part in x.split(FEED, dim=1)], dim=1)
+        return torch.cat([self.net[2](self.net[0](part)) for part in torch.split(x, FEED, dim=1)], dim=1)
 
 
 class TransformerBlock(nn.Module):

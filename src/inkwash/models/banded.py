@@ -177,7 +177,10 @@ class Banded:
         for first, last in self._bands(x.map.height, x.map.width):
             rows = x.map.read(first, last)
             asked = tokens_of(norm(rows))
-            seen = [block.attend(block.to_q(part)[:, None], keys, values)[:, 0] for part in asked.split(queries, dim=1)]
+            seen = [
+                block.attend(block.to_q(part)[:, None], keys, values)[:, 0]
+                for part in torch.split(asked, queries, dim=1)
+            ]
             y = rows + image_of(block.to_out[0](torch.cat(seen, dim=1)), rows.shape[2], rows.shape[3])
             self._count(out, first, y)
             x.map.write(first, y)

@@ -10,16 +10,16 @@ from torch import Tensor, nn
 
 from inkwash.models.banded import Banded, Layer
 from inkwash.models.blocks import ResnetBlock, Upsample
-from inkwash.models.vae import Decoder, Downsample, Encoder, Level, MidBlock
+from inkwash.models.vae import AttentionBlock, Decoder, Downsample, Encoder, Level, MidBlock
 
 KEYS = 128 * 128
-"""Pixels that every pixel looks at in the fast way, spread evenly over the picture."""
+"""Pixels that every pixel looks at in the fast way, at the most, evenly over the picture."""
 
 
 def middle(run: Banded, x: Layer, block: MidBlock, fast: bool) -> Layer:
     x = run.residual(x, cast(ResnetBlock, block.resnets[0]))
     step = math.ceil(math.sqrt(x.map.height * x.map.width / KEYS)) if fast else 1
-    x = run.attention(x, block.attentions[0], step)
+    x = run.attention(x, cast(AttentionBlock, block.attentions[0]), step)
     return run.residual(x, cast(ResnetBlock, block.resnets[1]))
 
 

@@ -77,13 +77,13 @@ class Spilled:
     def read(self, first: int, last: int) -> Tensor:
         rows = torch.empty(last - first, self.width, self.channels, dtype=self._dtype)
         self._file.seek(first * self._row)
-        self._file.readinto(memoryview(rows.view(torch.uint8).numpy()).cast("B"))  # type: ignore[attr-defined]
+        self._file.readinto(_bytes(rows))  # type: ignore[attr-defined]
         return rows.to(self._device)[None].permute(0, 3, 1, 2)
 
     def write(self, first: int, rows: Tensor) -> None:
         flat = rows[0].permute(1, 2, 0).to("cpu", self._dtype).contiguous()
         self._file.seek(first * self._row)
-        self._file.write(memoryview(flat.view(torch.uint8).numpy()).cast("B"))
+        self._file.write(_bytes(flat))
 
     def close(self) -> None:
         self._file.close()
@@ -154,3 +154,8 @@ class Room:
                 "Use fast VAE tiles (--vae-fast), a smaller picture, or set INKWASH_CACHE_DIR to a larger disk.",
             )
         return tempfile.TemporaryFile(dir=folder, prefix="map-")
+
+
+def _bytes(values: Tensor) -> memoryview:
+    """The memory of a contiguous tensor."""
+    return memoryview(values.view(torch.uint8).reshape(-1).numpy().data)
