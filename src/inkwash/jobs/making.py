@@ -136,7 +136,7 @@ class Makings:
 
     def ended(self, wait: float) -> list[Made]:
         """Those that ended since; waits for one if told to."""
-        found = []
+        found = list[Made]()
         while self._threads:
             try:
                 made = self._ended.get(timeout=wait) if wait and not found else self._ended.get_nowait()

@@ -107,7 +107,8 @@ def sysinfo(context: Here) -> dict[str, Any]:
 
 
 def _own(context: Context, caller: Caller, states: Sequence[Any]) -> Sequence[Job]:
-    return context.service.desk.list(user=caller.user, states=states, limit=500)
+    found = context.service.desk.list(user=caller.user, states=states, limit=500)
+    return [job for job in found if job.kind != "model"]  # A1111's clients interrupt what is drawn
 
 
 def _current(context: Context, caller: Caller) -> Job | None:
