@@ -43,11 +43,11 @@ class Front:
             self.news.clear()
             self.watch.take()
 
-    def ended(self, *jobs: Job) -> list[Job]:
+    def ended(self, *jobs: Job, seconds: float = 30.0) -> list[Job]:
         def over() -> bool:
             return all(self.service.desk.get(job.id).state not in ("queued", "running") for job in jobs)
 
-        self.until(over)
+        self.until(over, seconds)
         return [self.service.desk.get(job.id) for job in jobs]
 
     def running(self, job: Job) -> None:
@@ -193,7 +193,8 @@ def test_five_thousand_jobs_leave_memory_flat(tmp_path: Path) -> None:
         front, found = Front(service), list[int]()
         for _ in range(10):
             for start in range(0, 500, 100):
-                front.ended(*[front.submit(f"job {start + number}", steps=2) for number in range(100)])
+                jobs = [front.submit(f"job {start + number}", steps=2) for number in range(100)]
+                front.ended(*jobs, seconds=600)
             system = service.system()
             found.append(system.memory_process + system.worker.memory)
         print("MB after every 500 jobs:", [round(size / 1e6, 1) for size in found])
