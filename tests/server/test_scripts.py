@@ -217,11 +217,19 @@ def test_a_plot_longer_than_the_queue(opened: Opened, service: PaintingService) 
 
 def test_scripts_are_listed(client: TestClient) -> None:
     assert client.get(f"{API}/scripts").json() == {
-        "txt2img": ["prompt matrix", "x/y/z plot"],
-        "img2img": ["prompt matrix", "x/y/z plot", "loopback", "soft inpainting"],
+        "txt2img": ["prompt matrix", "x/y/z plot", "tiled diffusion", "tiled vae"],
+        "img2img": [
+            "prompt matrix",
+            "x/y/z plot",
+            "sd upscale",
+            "loopback",
+            "soft inpainting",
+            "tiled diffusion",
+            "tiled vae",
+        ],
     }
     told = {(one["name"], one["is_img2img"]): one for one in client.get(f"{API}/script-info").json()}
-    assert len(told) == 5
+    assert len(told) == 6
     assert len(told["x/y/z plot", False]["args"]) == 18
     assert told["loopback", True]["args"][2]["choices"] == ["Linear", "Aggressive", "Lazy"]
 

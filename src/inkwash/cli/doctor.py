@@ -164,7 +164,7 @@ def cpu_features() -> list[str]:
 
 
 def upscalers() -> Finding:
-    """Whether learned upscalers can run: their library is not installed by pip itself (docs/decisions/0012)."""
+    """Whether learned upscalers can run: their library is not installed by pip itself (docs/decisions/0013)."""
     from inkwash.imaging.architectures import spandrel
 
     try:

@@ -3,7 +3,7 @@
 spandrel declares torchvision, which has no build for many machines, and imports three names of it: ``rotate`` and
 ``InterpolationMode`` for LaMa, which fills masks and enlarges nothing, and ``normalize`` for RestoreFormer.  While
 spandrel is imported these names stand in for torchvision, whether it is installed or not, so that everybody runs the
-same code; see docs/decisions/0012.
+same code; see docs/decisions/0013.
 """
 
 from __future__ import annotations

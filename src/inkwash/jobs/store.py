@@ -154,8 +154,9 @@ class Store:
     def interrupt(self, job: str) -> Job:
         with self._changing() as (db, changed):
             row = _row(db, job)
-            running = row["state"] == "running"
-            if row["state"] == "queued":
+            drawn = row["kind"] == "generate"  # all others have nothing to show of what is half done
+            running = row["state"] == "running" and drawn
+            if row["state"] == "queued" or (row["state"] == "running" and not drawn):
                 self._end(db, changed, row, "cancelled")
             elif running:
                 db.execute("UPDATE jobs SET interrupted = 1 WHERE seq = ?", (row["seq"],))
