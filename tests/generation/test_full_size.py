@@ -13,7 +13,6 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -21,26 +20,16 @@ import torch
 from tests.support.checkpoints import full_sd2_spec, full_sdxl_spec, sd1_spec, write_ldm
 from tests.support.pipelines import from_single_file, on, write_configs
 from tests.support.references import Answers, distance, drawn, network, start
-from torch import nn
 
-from inkwash.checkpoint import FAMILIES, ModelSpec, detect, model_weights
-from inkwash.checkpoint import open as open_source
+from inkwash.checkpoint import ModelSpec
 from inkwash.core.request import GenerateRequest
-from inkwash.generation import engine as engines
+from inkwash.core.settings import Memory
 from inkwash.generation.conditioning import row
 from inkwash.generation.engine import Engine
 from inkwash.generation.loop import denoise
 from inkwash.generation.run import Denoise, Encoded
 from inkwash.generation.text import encode_chunks
-from inkwash.models.load import _with_many_pixels, fill, noise_schedule
-from inkwash.models.stable_diffusion import StableDiffusion
-from inkwash.models.text import TextEncoder
-from inkwash.models.unet import UNet
-from inkwash.models.vae import VAE
 from inkwash.prompt import load_tokenizer, tokenize
-from inkwash.runtime.attention import attention_for
-from inkwash.runtime.device import Compute
-from inkwash.runtime.packing import pack
 
 REQUEST = GenerateRequest(
     prompt="a cute cat, best quality",
@@ -86,49 +75,14 @@ def answers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def ours(path: Path) -> Answers:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engines, "load", load_in_turns)
-        engine = Engine(path.parent, "cpu", "float32")
-        model = engine.model("model")
-        chunks = [tuple(tokenize(text, load_tokenizer())) for text in (REQUEST.prompt, REQUEST.negative_prompt)]
-        texts = [encode_chunks(model, text, 1, "Original") for text in chunks]
-        latents = engine.generate(REQUEST).latents[0]  # from its own texts: the U-Net comes after them
-        [[unet]] = denoise([Denoise(model, (row(model, start(REQUEST)[0] * 2.5, 2.5, texts[0], None),))])
+    """The policy lets each network in when it is asked, and the one before it out."""
+    engine = Engine(path.parent, "cpu", "float32", Memory(policy="swapped"))
+    model = engine.model("model")
+    chunks = [tuple(tokenize(text, load_tokenizer())) for text in (REQUEST.prompt, REQUEST.negative_prompt)]
+    texts = [encode_chunks(model, text, 1, "Original") for text in chunks]
+    latents = engine.generate(REQUEST).latents[0]
+    [[unet]] = denoise([Denoise(model, (row(model, start(REQUEST)[0] * 2.5, 2.5, texts[0]),))])
     return Answers([text.context for text in texts], [text.pooled for text in texts], unet, latents)
-
-
-def load_in_turns(
-    path: Path, vae_path: Path | None, compute: Compute, spec: ModelSpec | None = None
-) -> StableDiffusion:
-    """As ``load`` does it, except that the U-Net is read when it is first called, and takes the texts' place."""
-    spec, attend = spec or detect(path), attention_for(compute.device)
-    with torch.device("meta"):
-        texts = [TextEncoder(text) for text in spec.texts]
-        unet, vae = UNet(spec.unet, attend), VAE(spec.vae, attend)
-    places = [place.component for place in FAMILIES[spec.family].texts]
-    networks = nn.ModuleDict({**dict(zip(places, texts, strict=True)), "unet": unet, "vae": vae})
-    networks.eval().requires_grad_(False)
-
-    def read(*parts: str) -> None:
-        with open_source(path) as source:
-            weights = model_weights(source, spec)
-            fill(
-                networks, (pair for pair in weights if pair[0].startswith(tuple(f"{part}." for part in parts))), compute
-            )
-        networks.requires_grad_(False)
-        for part in parts:
-            pack(networks[part], compute.device, compute.dtype, _with_many_pixels(networks, compute.dtype))
-
-    def first_call(*_: Any) -> None:
-        hook.remove()
-        for text in texts:
-            text._modules.clear()
-        read("unet")
-
-    hook = unet.register_forward_pre_hook(first_call)
-    read(*places, "vae")
-    dtype = compute.dtype
-    return StableDiffusion(spec, tuple(texts), unet, vae, noise_schedule(spec.noise), compute.device, dtype, dtype)
 
 
 def theirs(path: Path, spec: ModelSpec, configs: Path) -> Answers:
