@@ -94,7 +94,7 @@ def test_webuiapi_plots_paints_over_and_loops_unchanged(port: int, painting: Pai
     assert painted.image.size == (64, 64)
     looped = api.img2img(images=[source], prompt="x", width=64, height=64, script_name="Loopback", script_args=[2, 0.5])
     assert len(looped.images) == 2
-    assert api.get_scripts()["img2img"][:3] == ["prompt matrix", "x/y/z plot", "loopback"]
+    assert api.get_scripts()["img2img"][:4] == ["prompt matrix", "x/y/z plot", "sd upscale", "loopback"]
     assert painting.pictures.list().total == 1
 
 

@@ -249,7 +249,7 @@ def test_room_beside_the_picture_is_masked_and_filled(visit: Open, shared: Servi
     page.locator("summary", has_text="Draw beyond the edges").click()
     page.get_by_label("Right", exact=True).fill("29")
     page.get_by_label("Top", exact=True).fill("16")
-    page.get_by_label("Overlap").fill("8")
+    page.get_by_role("spinbutton", name="Overlap", exact=True).fill("8")
     page.get_by_role("button", name="Make room").click()
     expect(page.get_by_test_id("notice")).to_contain_text("There is room")
     ask(page)

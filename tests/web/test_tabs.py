@@ -138,8 +138,8 @@ def test_models_machine_and_settings_show_what_is_there(visit: Open, shared: Ser
     expect(page.get_by_label("9 GB of 24 GB used")).to_be_visible()
 
     page.get_by_role("link", name="Settings").click()
-    page.get_by_label("File format of pictures").select_option("webp")
-    expect(page.get_by_text("change with the next start")).to_be_visible()
+    with page.expect_response(lambda answer: answer.request.method == "PATCH"):
+        page.get_by_label("File format of pictures").select_option("webp")
     page.reload()
     expect(page.get_by_label("File format of pictures")).to_have_value("webp")
 

@@ -48,7 +48,7 @@ _TILED: tuple[Parameter, ...] = (
         step=8,
     ),
     _tiles(
-        "tiled.overlap", "integer", ("Overlap", "重叠"),
+        "tiled.overlap", "integer", ("Tile overlap", "图块重叠"),
         ("Latent pixels that neighbours share; more is smoother and slower.",
          "相邻两块共有的潜空间像素；越多越平滑，也越慢。"),
         step=4,
@@ -159,7 +159,7 @@ _SD_UPSCALE: tuple[Parameter, ...] = (
         ("Times the picture's size.", "相对原图的倍数。"), step=0.05,
     ),
     _tiles(
-        "sd_upscale.overlap", "integer", ("Overlap", "重叠"),
+        "sd_upscale.overlap", "integer", ("Tile overlap", "图块重叠"),
         ("Pixels over which neighbouring tiles fade into one another.", "相邻两块互相过渡的像素数。"), step=8,
     ),
     _tiles(
