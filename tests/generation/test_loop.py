@@ -33,7 +33,13 @@ class Glass:
         return 99
 
     def denoise(
-        self, x: Tensor, sigmas: list[float], context: Tensor, concat: Tensor | None, added: Tensor | None
+        self,
+        x: Tensor,
+        sigmas: list[float],
+        context: Tensor,
+        concat: Tensor | None,
+        added: Tensor | None,
+        noise_levels: list[int] | None,
     ) -> Tensor:
         if self.poison in sigmas:
             raise ValueError("poisoned")
