@@ -166,7 +166,8 @@ class Loop:
             note = _noting(batch)
             shared = _caught(lambda questions=questions, note=note: self._call(questions, note))  # type: ignore[misc]
             if isinstance(shared, Exception) and len(batch) > 1:
-                results = [_caught(lambda seat=seat: self._alone(seat.question, seat.note)) for seat in batch]  # type: ignore[misc]
+                alone = zip(questions, batch, strict=True)
+                results = [_caught(lambda one=one, seat=seat: denoise([one], seat.note)[0]) for one, seat in alone]  # type: ignore[misc]
             else:
                 results = [shared] if isinstance(shared, Exception) else shared
             answers.update((seat.ticket, result) for seat, result in zip(batch, results, strict=True))
