@@ -16,10 +16,11 @@ def _tiles(
     *,
     step: float | None = None,
     choices: Sequence[str] | None = None,
+    source: str | None = None,
 ) -> Parameter:
     """A field of this group."""
     chosen = None if choices is None else tuple(choices)
-    return Parameter(name, kind, "tiles", Text(*label), Text(*help), step=step, choices=chosen)
+    return Parameter(name, kind, "tiles", Text(*label), Text(*help), step=step, choices=chosen, source=source)
 
 
 _TILED: tuple[Parameter, ...] = (
@@ -58,7 +59,7 @@ _TILED: tuple[Parameter, ...] = (
     _tiles(
         "tiled.upscaler", "choice", ("Enlarge first by", "先放大"),
         ("What enlarges the picture to start from; by default nothing.", "先用什么放大作为起点的图；默认不放大。"),
-        choices=PICTURE_UPSCALERS,
+        choices=PICTURE_UPSCALERS, source="upscalers",
     ),
     _tiles(
         "tiled.scale", "number", ("How many times", "放大倍数"),
@@ -151,6 +152,7 @@ _SD_UPSCALE: tuple[Parameter, ...] = (
     _tiles(
         "sd_upscale.upscaler", "choice", ("Upscaler", "放大方式"),
         ("What enlarges it.", "用什么方法放大。"), choices=PICTURE_UPSCALERS,
+        source="upscalers",
     ),
     _tiles(
         "sd_upscale.scale", "number", ("Scale", "放大倍数"),
