@@ -66,7 +66,7 @@ def test_what_is_asked_for_speaks_over_the_picture(client: TestClient) -> None:
     (one,) = found["passes"]
     request = one["request"]
     assert (one["width"], one["height"], one["strength"]) == (192, 144, 0.2)
-    assert request["sd_upscale"] == {"upscaler": "Nearest", "scale": 3.0, "overlap": 24}
+    assert request["sd_upscale"] == {"enabled": True, "upscaler": "Nearest", "scale": 3.0, "overlap": 24}
     assert (request["width"], request["prompt"], request["seed"], request["steps"]) == (96, "x", 7, 3)
     assert "noise_inversion" not in request
     assert plan(client, whole_prompt=True)["prompt"] == "a cat, best quality"
