@@ -15,7 +15,7 @@ from inkwash.cli import main
 from inkwash.core import images, infotext, sources
 from inkwash.core.errors import InvalidRequest
 from inkwash.core.request import GenerateRequest, NoiseInversion, Region, SDUpscale, TiledDiffusion
-from inkwash.generation.enlarging import Target, best_upscaler, plan_enlarging
+from inkwash.generation.enlarging import Target, plan_enlarging
 
 Capture = pytest.CaptureFixture[str]
 KNOWN = GenerateRequest(
@@ -41,7 +41,7 @@ def asked(engine: FakeEngine) -> GenerateRequest:
 
 def test_enlarge_draws_with_what_the_picture_says(engine: FakeEngine, photo: Path, folders: Path) -> None:
     """The model in the box was made for 128 pixels: tiles of 16 latents."""
-    assert main(["enlarge", str(photo), "--to", "256"], engine) == 0
+    assert main(["enlarge", str(photo), "--to", "256", "--upscaler", "lanczos"], engine) == 0
     assert asked(engine) == dataclasses.replace(
         KNOWN,
         prompt="best quality",
@@ -76,7 +76,7 @@ def test_flags_speak_over_the_picture(engine: FakeEngine, photo: Path) -> None:
 
 
 def test_the_plan_alone_draws_nothing(engine: FakeEngine, photo: Path, folders: Path, capsys: Capture) -> None:
-    assert main(["enlarge", str(photo), "--to", "1024", "--plan"], engine) == 0
+    assert main(["enlarge", str(photo), "--to", "1024", "--upscaler", "Lanczos", "--plan"], engine) == 0
     assert engine.asked is None
     assert not (folders / "outputs").exists()
     told = capsys.readouterr().err
@@ -151,9 +151,17 @@ def test_what_does_not_fit_is_drawn_tile_by_tile() -> None:
     assert asked_for.tiled is not None
 
 
-def test_a_learned_upscaler_is_preferred() -> None:
-    assert best_upscaler(("Nearest", "Lanczos")) == "Lanczos"
-    assert best_upscaler(("Nearest", "Lanczos", "4x-Sharp", "Other")) == "4x-Sharp"
+def test_a_learned_upscaler_is_preferred_and_found_by_name(
+    engine: FakeEngine, photo: Path, folders: Path, capsys: Capture
+) -> None:
+    (folders / "models" / "ESRGAN").mkdir(parents=True)
+    (folders / "models" / "ESRGAN" / "4x-Sharp.pth").write_bytes(b"")
+    assert main(["enlarge", str(photo), "--upscaler", "4x-sharp", "--models-dir", str(folders)], engine) == 0
+    tiled = asked(engine).tiled
+    assert tiled is not None
+    assert tiled.upscaler == "4x-Sharp"
+    assert main(["enlarge", str(photo), "--upscaler", "4x-shrap", "--models-dir", str(folders)], engine) == 1
+    assert "4x-Sharp" in capsys.readouterr().err
 
 
 def test_tiles_by_flags(engine: FakeEngine, photo: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from inkwash.core import infotext
+from inkwash.core import infotext, parameters
 from inkwash.core.choices import PICTURE_UPSCALERS, REGION_BLENDS, TILE_METHODS
 from inkwash.core.errors import InvalidRequest
 from inkwash.core.limits import Limits, check
@@ -28,12 +28,13 @@ REGIONS = st.builds(
     weight=st.floats(0.5, 9),
     seed=st.integers(-1, 2**64 - 1),
 )
+UPSCALERS = st.sampled_from((*PICTURE_UPSCALERS, "4x Foo, Sharp: [v2]"))
 TILED = st.builds(
     TiledDiffusion,
     method=st.sampled_from(TILE_METHODS),
     tile_width=st.integers(8, 200),
     overlap=st.integers(0, 99),
-    upscaler=st.sampled_from(PICTURE_UPSCALERS),
+    upscaler=UPSCALERS,
     scale=st.floats(1, 8),
     regions=st.lists(REGIONS, max_size=3).map(tuple),
     draw_background=st.booleans(),
@@ -48,7 +49,7 @@ REQUESTS = st.builds(
     init_image=st.just(GREY),
     tiled=st.none() | TILED,
     noise_inversion=st.none() | INVERSIONS,
-    sd_upscale=st.none() | st.builds(SDUpscale, scale=st.floats(1, 8), overlap=st.integers(0, 512)),
+    sd_upscale=st.none() | st.builds(SDUpscale, scale=st.floats(1, 8), overlap=st.integers(0, 512), upscaler=UPSCALERS),
     keep_structure=st.none() | st.floats(0.01, 1),
 )
 
@@ -101,7 +102,8 @@ WRONG: dict[str, tuple[dict[str, object], str]] = {
     "overlap": ({"tiled": TiledDiffusion(tile_width=32, overlap=32)}, "tiled.overlap"),
     "batch": ({"tiled": TiledDiffusion(tile_batch=0)}, "tiled.tile_batch"),
     "method": ({"tiled": TiledDiffusion(method="Multi")}, "tile_method"),  # type: ignore[arg-type]
-    "upscaler": ({"tiled": TiledDiffusion(upscaler="Latent"), "init_image": GREY}, "upscaler"),
+    "upscaler": ({"tiled": TiledDiffusion(upscaler="Latent"), "init_image": GREY}, "tiled.upscaler"),
+    "latents": ({"sd_upscale": SDUpscale(upscaler="latent"), "init_image": GREY}, "sd_upscale.upscaler"),
     "from nothing": ({"tiled": TiledDiffusion(upscaler="Lanczos")}, "tiled.upscaler"),
     "region": ({"tiled": TiledDiffusion(regions=(Region(x=1.5),))}, "tiled.regions.x"),
     "nan": ({"tiled": TiledDiffusion(regions=(Region(weight=math.nan),))}, "tiled.regions.weight"),
@@ -131,3 +133,14 @@ def test_names_are_put_into_their_spelling() -> None:
     tiled = TiledDiffusion(method="multidiffusion", upscaler="lanczos", regions=(region,))  # type: ignore[arg-type]
     checked = check(GenerateRequest(init_image=GREY, tiled=tiled)).tiled
     assert checked == TiledDiffusion(upscaler="Lanczos", regions=(Region(blend="Foreground"),))
+
+
+def test_names_of_files_pass_for_upscalers() -> None:
+    """What files there are is for others to know."""
+    tiled, upscale = TiledDiffusion(upscaler=" 4x-Foo "), SDUpscale(upscaler="NEAREST")
+    checked = check(GenerateRequest(init_image=GREY, tiled=tiled, sd_upscale=upscale))
+    assert checked.tiled is not None
+    assert checked.sd_upscale is not None
+    assert (checked.tiled.upscaler, checked.sd_upscale.upscaler) == ("4x-Foo", "Nearest")
+    fields = {one.name: one for one in parameters.PARAMETERS}
+    assert [fields[f"{group}.upscaler"].source for group in ("tiled", "sd_upscale", "hires")] == ["upscalers"] * 3

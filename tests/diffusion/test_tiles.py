@@ -11,7 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inkwash.diffusion.tiles import Box, feather, gaussian, grid, ramps, shares
+from inkwash.core.boxes import Box, grid
+from inkwash.diffusion.tiles import feather, gaussian, ramps, shares
 
 GRIDS = st.tuples(
     st.tuples(st.integers(1, 30), st.integers(1, 30)), st.tuples(st.integers(1, 12), st.integers(1, 12))

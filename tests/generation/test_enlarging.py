@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from tests.support.checkpoints import sd1_spec, write_ldm
 from inkwash.core import infotext
 from inkwash.core.errors import InvalidRequest
 from inkwash.core.limits import check
-from inkwash.core.request import GenerateRequest, HiresPass
+from inkwash.core.request import GenerateRequest, HiresPass, SDUpscale, TiledDiffusion
 from inkwash.core.resizing import Size
 from inkwash.generation.engine import Engine
 from inkwash.generation.loop import Loop
@@ -84,6 +85,31 @@ def test_the_hires_pass_takes_a_learned_upscaler_and_tells_its_name(engine: Engi
     assert torch.equal(engine.generate(again).latents, result.latents)
     plain = engine.generate(dataclasses.replace(HIRES, hires=HiresPass(scale=1.5, steps=2, upscaler="Lanczos")))
     assert not torch.equal(plain.latents, result.latents)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"tiled": TiledDiffusion(upscaler="SOME-compact", scale=2.0)},
+        {"sd_upscale": SDUpscale(upscaler="SOME-compact", scale=2.0, overlap=8), "width": 48, "height": 48},
+    ],
+    ids=["tiled", "SD upscale"],
+)
+def test_a_picture_to_start_from_takes_a_learned_upscaler_and_tells_its_name(
+    engine: Engine, changes: dict[str, Any]
+) -> None:
+    source = Image.linear_gradient("L").resize((32, 24)).convert("RGB")
+    request = GenerateRequest(prompt="a cat", seed=5, steps=2, model="tiny", init_image=source, **changes)
+    result = engine.generate(request)
+    assert result.images[0].size == (64, 48)
+    told = infotext.to_request(infotext.parse(result.infotexts[0]))
+    assert [one.upscaler for one in (told.tiled, told.sd_upscale) if one] == ["some-Compact"]
+    again = engine.generate(check(dataclasses.replace(told, init_image=source)))
+    assert again.images[0].tobytes() == result.images[0].tobytes()
+    plain = {
+        name: dataclasses.replace(one, upscaler="Lanczos") for name, one in changes.items() if hasattr(one, "upscaler")
+    }
+    assert engine.generate(dataclasses.replace(request, **plain)).images[0].tobytes() != result.images[0].tobytes()
 
 
 def test_the_box_has_an_upscaler(engine: Engine) -> None:

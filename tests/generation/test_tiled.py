@@ -17,10 +17,10 @@ from PIL import Image
 from scipy.stats import norm
 from torch import Tensor
 
+from inkwash.core.boxes import Box
 from inkwash.core.choices import TILE_METHODS
 from inkwash.core.errors import InvalidRequest
 from inkwash.core.request import GenerateRequest, HiresPass, Region, TiledDiffusion, TileMethod
-from inkwash.diffusion.tiles import Box
 from inkwash.generation.conditioning import row
 from inkwash.generation.engine import Engine
 from inkwash.generation.regions import box_of, region_shares

@@ -7,16 +7,9 @@ import pytest
 import torch
 
 from inkwash.core.errors import OutOfMemory
+from inkwash.core.estimates import autoencoder_memory, unet_memory
 from inkwash.core.request import GenerateRequest
-from inkwash.runtime.memory import (
-    autoencoder_memory,
-    available_memory,
-    check_memory,
-    memory_errors,
-    out_of_memory,
-    refusal,
-    unet_memory,
-)
+from inkwash.runtime.memory import available_memory, check_memory, memory_errors, out_of_memory, refusal
 
 BIG = GenerateRequest(width=2048, height=1024, batch_size=4)
 

@@ -13,12 +13,14 @@ from tests.support.service import PaintingService
 
 from inkwash.core.errors import InvalidRequest
 from inkwash.core.request import NoiseInversion, Region, SDUpscale, TiledDiffusion
+from inkwash.core.settings import Settings
 from inkwash.core.wire import from_json
 from inkwash.server.a1111 import tiles
 from inkwash.server.a1111.schema import Img2Img, Txt2Img
 
 API = "/sdapi/v1"
 MAIN = [True, "Mixture of Diffusers", True, True, 1536, 1024, 96, 64, 48, 8, "Lanczos", 3.0]
+UPSCALERS = ("None", "Nearest", "Lanczos", "4x-Foo")
 INVERSION = [True, 30, 1.2, 0.4, 16]
 REGIONS = [
     False, True, False, False,
@@ -33,7 +35,7 @@ def scripts(*args: Any) -> dict[str, Any]:
 
 
 def fields(body: Txt2Img | Img2Img) -> dict[str, Any]:
-    return tiles.fields(body)
+    return tiles.fields(body, UPSCALERS)
 
 
 def test_every_argument_finds_its_field() -> None:
@@ -111,12 +113,12 @@ def test_a_senseless_argument_is_named(args: list[Any]) -> None:
         ([None, 32, "Nearest", 3], SDUpscale(overlap=32, upscaler="Nearest", scale=3.0)),
         ([None, 64, 2, 2.0], SDUpscale(upscaler="Lanczos")),
         (["text", 64, 0, 1.5], SDUpscale(scale=1.5)),
+        ([None, 64, 3, 2.0], SDUpscale(upscaler="4x-Foo")),
         ([], SDUpscale()),
     ],
 )
 def test_sd_upscale_takes_an_index_or_a_name(args: list[Any], wanted: SDUpscale) -> None:
-    assert tiles.UPSCALERS[:3] == ("None", "Nearest", "Lanczos")
-    assert tiles.upscale(args) == wanted
+    assert tiles.upscale(args, UPSCALERS) == wanted
 
 
 def source() -> str:
@@ -142,21 +144,30 @@ def test_both_travel_to_the_queue(client: TestClient, service: PaintingService) 
 
 def test_what_there_is_is_listed_and_what_is_not_is_refused(client: TestClient) -> None:
     listed = client.get(f"{API}/scripts").json()
-    assert listed == {
-        "txt2img": ["prompt matrix", "x/y/z plot", "tiled diffusion", "tiled vae"],
-        "img2img": [
-            "prompt matrix",
-            "x/y/z plot",
-            "sd upscale",
-            "loopback",
-            "soft inpainting",
-            "tiled diffusion",
-            "tiled vae",
-        ],
-    }
+    assert "tiled diffusion" in listed["txt2img"]
+    assert {"sd upscale", "tiled diffusion"} <= set(listed["img2img"])
+    assert "sd upscale" not in listed["txt2img"]
     wrong = client.post(f"{API}/txt2img", json={"script_name": "SD upscale"})
     assert (wrong.status_code, wrong.json()["detail"]) == (422, "Script not found: 'SD upscale'.")
-    idle = {"alwayson_scripts": {"Tiled VAE": {"args": [False, 1024, 96]}}}
-    assert client.post(f"{API}/txt2img", json=idle).status_code == 200
-    tiled = client.post(f"{API}/txt2img", json={"alwayson_scripts": {"Tiled VAE": {"args": [True, 1024, 96]}}})
-    assert tiled.status_code == 200
+
+
+def test_learned_upscalers_have_the_indexes_of_the_list(
+    client: TestClient, service: PaintingService, settings: Settings
+) -> None:
+    assert settings.models_dir is not None
+    folder = settings.models_dir / "models" / "ESRGAN"
+    folder.mkdir(parents=True)
+    (folder / "4x-Foo.pth").write_bytes(b"")
+    names = [one["name"] for one in client.get(f"{API}/upscalers").json()]
+    assert names[:3] == ["None", "Nearest", "Lanczos"]
+    scripts_told = {one["name"]: one for one in client.get(f"{API}/script-info").json()}
+    assert scripts_told["sd upscale"]["args"][2]["choices"] == names
+    for given in (names.index("4x-Foo"), "4X-foo"):
+        body = {"init_images": [source()], "script_name": "SD upscale", "script_args": [None, 16, given, 2]}
+        answer = client.post(f"{API}/img2img", json=body)
+        assert answer.status_code == 200, answer.text
+        assert service.desk.list(limit=1)[0].request["sd_upscale"]["upscaler"] == "4x-Foo"
+    body = {"init_images": [source()], "script_name": "SD upscale", "script_args": [None, 16, "4x-Fo", 2]}
+    answer = client.post(f"{API}/img2img", json=body)
+    assert answer.status_code == 422
+    assert "4x-Foo" in answer.text

@@ -171,7 +171,7 @@ class PaintingService:
 
         def keep(index: int, picture: Image.Image, infotext: str, told: str) -> None:
             data = images.encode(picture, infotext, texts={"postprocessing": told} if told else {})
-            self.desk.keep(lease, str(index), "image/png", data, {"postprocessing": told})
+            self.desk.keep(lease, str(index), "image/png", data, {"postprocessing": told, "infotext": infotext})
 
         self._glimpse(lease, 0, len(wanted.images), 1)
         self.at_work.set()

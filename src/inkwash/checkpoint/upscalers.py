@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from inkwash.checkpoint.catalog import Catalog, Entry
-from inkwash.core.choices import choose
+from inkwash.core.choices import LANCZOS, choose
 from inkwash.core.errors import ModelNotFound
 
 LABELS = {
@@ -41,3 +42,24 @@ def find_upscaler(catalog: Catalog, name: str, plain: Sequence[str], near: Seque
     except ModelNotFound:
         pass
     return choose("upscaler", name, [*plain, *(entry.name for entry in catalog.entries("upscaler")), *near])
+
+
+def upscaler_named(catalog: Catalog, name: str, plain: Sequence[str]) -> str:
+    """The same as a name that means one thing: a file's own, or its place where several bear it."""
+    found = find_upscaler(catalog, name, plain)
+    return found if isinstance(found, str) else _name_of(found, catalog.entries("upscaler"))
+
+
+def best_upscaler(catalog: Catalog, model: Path) -> str:
+    """What to enlarge pictures with for that model to redraw: the box's own for the box's model, else a person's.
+
+    Each gives way to the other where it is not there, and both to Lanczos.
+    """
+    entries, beside_box = catalog.entries("upscaler"), model.is_relative_to(catalog.box)
+    entries.sort(key=lambda entry: entry.path.is_relative_to(catalog.box) != beside_box)
+    return _name_of(entries[0], entries) if entries else LANCZOS
+
+
+def _name_of(entry: Entry, entries: Sequence[Entry]) -> str:
+    same = [one for one in entries if one.name == entry.name]
+    return entry.name if len(same) == 1 else entry.relative

@@ -58,11 +58,11 @@ def img2img(
     loopback: Annotated[int, flag(SOURCE, "So many times, each from the one before.")] = 1,
     tile_upscaler: Annotated[
         str | None,
-        flag(ENLARGING, f"Enlarge, then redraw all of it with tiled diffusion: {', '.join(PICTURE_UPSCALERS)}."),
+        flag(ENLARGING, f"Enlarge, then redraw all of it in tiles: {', '.join(PICTURE_UPSCALERS)}, or a file."),
     ] = None,
     tile_scale: Annotated[float, flag(ENLARGING, help_of("tiled.scale"))] = TiledDiffusion().scale,
     sd_upscale: Annotated[float | None, flag(ENLARGING, "Enlarge so many times, then redraw tile by tile.")] = None,
-    sd_upscale_by: Annotated[str, flag(ENLARGING, f"{', '.join(PICTURE_UPSCALERS)}.")] = UPSCALE.upscaler,
+    sd_upscale_by: Annotated[str, flag(ENLARGING, f"{', '.join(PICTURE_UPSCALERS)}, or a file.")] = UPSCALE.upscaler,
     sd_upscale_overlap: Annotated[int, flag(ENLARGING, help_of("sd_upscale.overlap"))] = UPSCALE.overlap,
     noise_inversion: Annotated[bool, flag(INVERTING, help_of("noise_inversion.enabled"), "--noise-inversion")] = False,
     inversion_steps: Annotated[int, flag(INVERTING, help_of("noise_inversion.steps"))] = INVERSION.steps,

@@ -17,10 +17,10 @@ from inkwash.cli.txt2img import engine_of, flag, order_of, txt2img
 from inkwash.core import limits, settings
 from inkwash.core.choices import PICTURE_UPSCALERS, choose
 from inkwash.core.errors import InkwashError, InvalidRequest
-from inkwash.core.request import GenerateRequest
 
 if TYPE_CHECKING:
     from inkwash.cli.drawing import Drawer
+    from inkwash.core.request import GenerateRequest
     from inkwash.generation.enlarging import Pass, Target
 
 STRENGTH = 0.35
@@ -31,13 +31,6 @@ OVER = {
     "prompt": "prompt", "negative": "negative_prompt", "model": "model", "vae": "vae", "seed": "seed",
     "steps": "steps", "sampler": "sampler", "cfg": "cfg_scale",
 }  # fmt: skip
-# What the picture was drawn with that does not belong to enlarging it.
-PLAIN = GenerateRequest()
-LEFT = (
-    "width", "height", "mask_invert", "only_masked", "soft_inpainting", "exact_steps", "hires", "tiled",
-    "noise_inversion", "sd_upscale", "tiling", "sigmas", "resize_mode", "subseed_strength", "seed_resize_from_w",
-    "seed_resize_from_h", "initial_noise_multiplier", "refiner",
-)  # fmt: skip
 
 
 @sharing(txt2img, SAVING)
@@ -47,7 +40,7 @@ def enlarge(
     to: Annotated[int | None, flag(SOURCE, "Pixels of the longer side.")] = None,
     scale: Annotated[float | None, flag(SOURCE, "Times the picture's size, instead; 2 without either.")] = None,
     upscaler: Annotated[
-        str | None, flag(SOURCE, f"{', '.join(PICTURE_UPSCALERS)}; default: the best there is.")
+        str | None, flag(SOURCE, f"{', '.join(PICTURE_UPSCALERS)}, or a file; default: the best there is.")
     ] = None,
     strength: Annotated[
         float, flag(SOURCE, "How much is redrawn, above 0 to 1.", "--strength", "--denoise", "-d")
@@ -87,7 +80,6 @@ def enlarge(
             f"Try {STRENGTH}; for enlarging alone: inkwash refine PICTURE --strength 0.",
         )
     flags["road"] = None if road is None else choose("road", road, ROADS)
-    flags["upscaler"] = None if upscaler is None else choose("upscaler", upscaler, PICTURE_UPSCALERS)
     raise typer.Exit(_all(context, picture, flags))
 
 
@@ -142,42 +134,30 @@ def _one(context: typer.Context, path: Path, flags: Mapping[str, Any], here: set
 
 
 def base_of(path: Path, flags: Mapping[str, Any]) -> GenerateRequest:
-    """What the picture's metadata says of prompt, model, seed and the like, and the flags over it.
+    """What the picture's metadata says, and the flags over it."""
+    from inkwash.core import images
+    from inkwash.generation.enlarging import request_of
 
-    Of its prompt only what names nothing: a tile that is told of a cat draws one.
-    """
-    from inkwash.core import images, infotext
-    from inkwash.prompt.quality import quality_words
-
-    parsed = infotext.parse(images.read_metadata(path).infotext)
-    known = infotext.to_request(parsed) if parsed.parameters else PLAIN
-    plain = dataclasses.replace(known, **{name: getattr(PLAIN, name) for name in LEFT})
+    known = request_of(images.read_metadata(path).infotext, whole_prompt=flags["whole_prompt"])
     over = {field: flags[name] for name, field in OVER.items() if flags[name] is not None}
-    if not flags["whole_prompt"]:
-        plain = dataclasses.replace(plain, prompt=quality_words(known.prompt))
     given = {"denoising_strength": flags["strength"], "keep_structure": flags["keep_structure"]}
-    return dataclasses.replace(plain, **over, **given)
+    return dataclasses.replace(known, **over, **given)
 
 
 def _planned(
     base: GenerateRequest, size: tuple[int, int], flags: Mapping[str, Any], here: settings.Settings
 ) -> list[Pass]:
     from inkwash.checkpoint import detect
+    from inkwash.checkpoint.upscalers import best_upscaler, upscaler_named
     from inkwash.cli.models_info import catalog_of
     from inkwash.generation.enlarging import Target, plan_enlarging
     from inkwash.runtime.device import choose as choose_device
     from inkwash.runtime.memory import available_memory
 
+    compute, (_, catalog) = choose_device(flags["device"], flags["dtype"]), catalog_of(flags["models_dir"])
+    model, wanted = catalog.find(base.model).path, flags["upscaler"]
+    named = best_upscaler(catalog, model) if wanted is None else upscaler_named(catalog, wanted, PICTURE_UPSCALERS)
     names = [field.name for field in dataclasses.fields(Target)]
-    target: Target = Target(**{name: flags[name] for name in names})
-    compute = choose_device(flags["device"], flags["dtype"])
-    _, catalog = catalog_of(flags["models_dir"])
-    spec = detect(catalog.find(base.model).path)
-    passes = plan_enlarging(base, size, target, spec, compute.dtype, available_memory(compute.device))
-    if max(passes[-1].size) > here.limits.side:
-        large = "x".join(map(str, passes[-1].size))
-        raise InvalidRequest(
-            f"That would be a picture of {large}; at most {here.limits.side} pixels a side are drawn.",
-            f"Try --to {here.limits.side}, or raise limits.side in the settings.",
-        )
-    return passes
+    target: Target = Target(**{name: flags[name] for name in names} | {"upscaler": named})
+    free = available_memory(compute.device)
+    return plan_enlarging(base, size, target, detect(model), compute.dtype, free, here.limits.side)

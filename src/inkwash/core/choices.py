@@ -46,7 +46,8 @@ LATENT_UPSCALERS = (
     "Latent", "Latent (antialiased)", "Latent (bicubic)", "Latent (bicubic antialiased)", "Latent (nearest)",
     "Latent (nearest-exact)",
 )  # fmt: skip
-PICTURE_UPSCALERS = ("Nearest", "Lanczos")
+LANCZOS = "Lanczos"
+PICTURE_UPSCALERS = ("Nearest", LANCZOS)
 UPSCALERS = LATENT_UPSCALERS + PICTURE_UPSCALERS  # beside those that are files
 DTYPES = ("float32", "bfloat16", "float16")
 PICTURE_FORMATS = ("png", "jpeg", "webp")

@@ -9,8 +9,8 @@ from itertools import pairwise
 from inkwash.core.choices import (
     EMPHASIS,
     INPAINTING_FILLS,
+    LATENT_UPSCALERS,
     NOISE_SOURCES,
-    PICTURE_UPSCALERS,
     REGION_BLENDS,
     RESIZE_MODES,
     SAMPLERS,
@@ -210,7 +210,7 @@ def _checked_tiled(tiled: TiledDiffusion, limits: Limits) -> TiledDiffusion:
     return replace(
         tiled,
         method=choose("tile method", tiled.method, TILE_METHODS),
-        upscaler=tiled.upscaler and choose("upscaler", tiled.upscaler, PICTURE_UPSCALERS),
+        upscaler=tiled.upscaler and _picture_upscaler("tiled.upscaler", tiled.upscaler),
         regions=tuple(_checked_region(region, limits) for region in tiled.regions),
     )
 
@@ -232,7 +232,7 @@ def _checked_inversion(inversion: NoiseInversion) -> NoiseInversion:
 def _checked_upscale(upscale: SDUpscale) -> SDUpscale:
     for field, lowest, highest in SD_UPSCALE_RANGES:
         _check_range(f"sd_upscale.{field}", getattr(upscale, field), lowest, highest)
-    return replace(upscale, upscaler=choose("upscaler", upscale.upscaler, PICTURE_UPSCALERS))
+    return replace(upscale, upscaler=_picture_upscaler("sd_upscale.upscaler", upscale.upscaler))
 
 
 def _check_sources(request: GenerateRequest) -> None:
@@ -300,6 +300,14 @@ def _checked_hires(hires: HiresPass, limits: Limits) -> HiresPass:
 def _upscaler(name: str) -> str:
     """Names of learned upscalers pass: what files there are is for others to know."""
     return next((known for known in UPSCALERS if known.casefold() == name.casefold().strip()), name.strip())
+
+
+def _picture_upscaler(field: str, name: str) -> str:
+    """Of a picture that is not encoded yet, so none that works on latents."""
+    found = _upscaler(name)
+    if found in LATENT_UPSCALERS:
+        raise InvalidRequest(f"{field} is {found!r}, which enlarges latents.", 'Try "Lanczos".', field)
+    return found
 
 
 def _check_text(request: GenerateRequest, limits: Limits) -> None:

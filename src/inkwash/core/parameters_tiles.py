@@ -16,12 +16,13 @@ def _tiles(
     *,
     step: float | None = None,
     choices: Sequence[str] | None = None,
+    source: str | None = None,
 ) -> Parameter:
     """A field of this group, or of pictures from pictures where there must be one."""
     outer, chosen = name.partition(".")[0], None if choices is None else tuple(choices)
     from_picture = outer in ("noise_inversion", "sd_upscale") or name in ("tiled.upscaler", "tiled.scale")
     group: Group = "edit" if from_picture else "tiles"
-    return Parameter(name, kind, group, Text(*label), Text(*help), step=step, choices=chosen)
+    return Parameter(name, kind, group, Text(*label), Text(*help), step=step, choices=chosen, source=source)
 
 
 _TILED: tuple[Parameter, ...] = (
@@ -60,7 +61,7 @@ _TILED: tuple[Parameter, ...] = (
     _tiles(
         "tiled.upscaler", "choice", ("Enlarge first by", "先放大"),
         ("What enlarges the picture to start from; by default nothing.", "先用什么放大作为起点的图；默认不放大。"),
-        choices=PICTURE_UPSCALERS,
+        choices=PICTURE_UPSCALERS, source="upscalers",
     ),
     _tiles(
         "tiled.scale", "number", ("How many times", "放大倍数"),
@@ -153,6 +154,7 @@ _SD_UPSCALE: tuple[Parameter, ...] = (
     _tiles(
         "sd_upscale.upscaler", "choice", ("Upscaler", "放大方式"),
         ("What enlarges it.", "用什么方法放大。"), choices=PICTURE_UPSCALERS,
+        source="upscalers",
     ),
     _tiles(
         "sd_upscale.scale", "number", ("Scale", "放大倍数"),

@@ -101,7 +101,7 @@ class TiledDiffusion:
     tile_height: int = 96
     overlap: int = 48
     tile_batch: int = 4  # tiles of one U-Net call
-    upscaler: str | None = None  # enlarges init_image first; a name of ``inkwash.core.choices.PICTURE_UPSCALERS``
+    upscaler: str | None = None  # enlarges init_image first; a name of ``PICTURE_UPSCALERS``, or of a file
     scale: float = 2.0  # how many times, with an upscaler
     regions: tuple[Region, ...] = ()
     draw_background: bool = True  # False: no tiles where there are regions, which must then cover the picture
@@ -124,7 +124,7 @@ class NoiseInversion:
 class SDUpscale:
     """init_image is enlarged, then redrawn tile by tile at the request's width x height (None: the model's own)."""
 
-    upscaler: str = "Lanczos"  # a name of ``inkwash.core.choices.PICTURE_UPSCALERS``
+    upscaler: str = "Lanczos"  # a name of ``inkwash.core.choices.PICTURE_UPSCALERS``, or of a file
     scale: float = 2.0
     overlap: int = 64  # pixels over which neighbouring tiles fade into one another
 

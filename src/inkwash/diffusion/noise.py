@@ -13,10 +13,10 @@ from typing import Literal, Self
 import torch
 from torch import Tensor
 
+from inkwash.core.boxes import Box
 from inkwash.core.errors import InvalidRequest
 from inkwash.diffusion.brownian import BrownianTree
 from inkwash.diffusion.philox import Philox
-from inkwash.diffusion.tiles import Box
 
 NoiseSource = Literal["CPU", "GPU", "NV"]
 Draws = Callable[[tuple[int, ...]], Tensor]

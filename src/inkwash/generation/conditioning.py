@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from inkwash.checkpoint.families import Number
+from inkwash.core.boxes import Box
 from inkwash.core.request import Emphasis
-from inkwash.diffusion.tiles import Box
 from inkwash.generation.run import Beside, Encoded, EncodeText, Row, Run
 from inkwash.models.stable_diffusion import StableDiffusion
 from inkwash.prompt import parse_compositions, schedule, tokenize

@@ -21,6 +21,7 @@ from inkwash.checkpoint.upscalers import find_upscaler
 from inkwash.core import settings
 from inkwash.core.choices import LATENT_UPSCALERS, PICTURE_UPSCALERS, prediction_named
 from inkwash.core.errors import InkwashError, OutOfMemory
+from inkwash.core.estimates import unet_memory
 from inkwash.core.extras import Extras
 from inkwash.core.limits import Limits
 from inkwash.core.masks import flattened
@@ -40,7 +41,7 @@ from inkwash.models.sparing import POLICIES, Policy, held_size, load_by
 from inkwash.models.stable_diffusion import StableDiffusion
 from inkwash.models.tiling import tiling
 from inkwash.runtime.device import Compute, choose
-from inkwash.runtime.memory import available_memory, check_memory, memory_errors, unet_memory, weights_budget
+from inkwash.runtime.memory import available_memory, check_memory, memory_errors, weights_budget
 from inkwash.runtime.sharing import SharingCheck
 from inkwash.runtime.shelf import Shelf
 

@@ -4,32 +4,39 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-
-import torch
-from PIL import Image
+from typing import TYPE_CHECKING
 
 from inkwash.checkpoint.spec import ModelSpec
-from inkwash.core.choices import PICTURE_UPSCALERS
+from inkwash.core import infotext
+from inkwash.core.boxes import grid
+from inkwash.core.choices import LANCZOS
 from inkwash.core.errors import InvalidRequest
+from inkwash.core.estimates import TILES, Numbers, autoencoder_memory, banded_memory, unet_memory
+from inkwash.core.limits import Limits
 from inkwash.core.request import GenerateRequest, NoiseInversion, SDUpscale, TiledDiffusion, TileMethod
 from inkwash.core.resizing import Size, scaled
-from inkwash.diffusion.tiles import grid
-from inkwash.models.tiled_vae import TILES
-from inkwash.runtime.memory import autoencoder_memory, banded_memory, unet_memory
+from inkwash.prompt.quality import quality_words
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 AT_ONCE = 4.0
 """Times a picture grows in one pass: what is enlarged more has too little left to redraw from."""
-
-PLAIN = ("Lanczos", "Nearest")
-"""Upscalers that add nothing; any other that is installed is preferred."""
 
 KERNEL = NoiseInversion().renoise_kernel
 """Pixels in which details are looked for, in smaller tiles a quarter of one."""
 
 MIXTURE, SD_UPSCALE = "Mixture of Diffusers", "SD upscale"
 ROADS = (MIXTURE, "MultiDiffusion", SD_UPSCALE)
+
+PLAIN = GenerateRequest()
+LEFT = (
+    "width", "height", "mask_invert", "only_masked", "soft_inpainting", "exact_steps", "hires", "tiled",
+    "noise_inversion", "sd_upscale", "tiling", "sigmas", "resize_mode", "subseed_strength", "seed_resize_from_w",
+    "seed_resize_from_h", "initial_noise_multiplier", "refiner",
+)  # fmt: skip
+"""What a picture was drawn with that does not belong to enlarging it."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,7 @@ class Target:
 
     to: int | None = None
     scale: float | None = None
-    upscaler: str | None = None  # None: the best there is
+    upscaler: str = LANCZOS
     road: str | None = None  # one of ROADS; None: the first whose pictures fit into memory
     tile: int | None = None
     overlap: int | None = None
@@ -69,37 +76,54 @@ class Pass:
 
 
 def plan_enlarging(
-    base: GenerateRequest, size: Size, target: Target, spec: ModelSpec, dtype: torch.dtype, free: int
-) -> list[Pass]:
+    base: GenerateRequest, size: Size, target: Target, spec: ModelSpec, dtype: Numbers, free: int,
+    most: int = Limits().side,
+) -> list[Pass]:  # fmt: skip
     """The passes that bring a picture of that size to the target.
 
-    base: what is to be drawn with, without pictures and tiles.  free: bytes that may be taken.  Raises InvalidRequest.
+    base: what is to be drawn with, without pictures and tiles.  free: bytes that may be taken.  most: pixels of a
+    side that may be drawn.  Raises InvalidRequest.
     """
-    total = _total(size, target)
-    upscaler = target.upscaler or best_upscaler(PICTURE_UPSCALERS)
+    total = total_scale(size, target)
+    check_side(scaled(size, total), most)
     count = max(1, math.ceil(math.log(total, AT_ONCE) - 1e-9))
     passes = []
     for left in range(count, 0, -1):
-        scale = (_total(size, target) if target.to else total) ** (1 / left)
+        scale = (total_scale(size, target) if target.to else total) ** (1 / left)
         total /= scale
-        one = _pass(base, size, scale, upscaler, target, spec, dtype, free)
+        one = _pass(base, size, scale, target, spec, dtype, free)
         passes.append(one)
         size = one.size
     return passes
 
 
-def best_upscaler(installed: Sequence[str]) -> str:
-    """The first that was trained for it, else Lanczos."""
-    return next((name for name in installed if name not in PLAIN), PLAIN[0])
+def request_of(text: str, *, whole_prompt: bool) -> GenerateRequest:
+    """What a picture's text says of prompt, model, seed and the like, "" where it has none.
+
+    Of its prompt only what names nothing, unless all of it is wanted: a tile that is told of a cat draws one.
+    """
+    parsed = infotext.parse(text)
+    known = infotext.to_request(parsed) if parsed.parameters else PLAIN
+    plain = dataclasses.replace(known, **{name: getattr(PLAIN, name) for name in LEFT})
+    return plain if whole_prompt else dataclasses.replace(plain, prompt=quality_words(known.prompt))
 
 
-def _total(size: Size, target: Target) -> float:
+def check_side(size: Size, most: int) -> None:
+    """Raises InvalidRequest."""
+    if max(size) > most:
+        large = "x".join(map(str, size))
+        message = f"That would be a picture of {large}; at most {most} pixels a side are drawn."
+        raise InvalidRequest(message, f"Try {most}, or raise limits.side in the settings.", "to")
+
+
+def total_scale(size: Size, target: Target) -> float:
+    """How many times as large.  Raises InvalidRequest where that is no enlarging."""
     total = target.to / max(size) if target.to else target.scale or 2.0
     if total <= 1:
         told = (
             f"{size[0]}x{size[1]} pixels; that is not less than {target.to}" if target.to else f"to be {total:g} times"
         )
-        raise InvalidRequest(f"The picture is {told}.", "Give --to a longer side, or --scale more than 1.")
+        raise InvalidRequest(f"The picture is {told}.", "Ask for a longer side, or for more than 1 times.", "to")
     return total
 
 
@@ -107,10 +131,9 @@ def _pass(
     base: GenerateRequest,
     size: Size,
     scale: float,
-    upscaler: str,
     target: Target,
     spec: ModelSpec,
-    dtype: torch.dtype,
+    dtype: Numbers,
     free: int,
 ) -> Pass:
     large, tile, overlap = scaled(size, scale), *_tile(target, spec)
@@ -123,7 +146,7 @@ def _pass(
     needs = {road: _memory(one if road == SD_UPSCALE else large, one, dtype, widths) for road in ROADS}
     road = target.road or (MIXTURE if needs[MIXTURE] <= free else SD_UPSCALE)
     if road == SD_UPSCALE:
-        plan = SDUpscale(upscaler=upscaler, scale=scale, overlap=overlap)
+        plan = SDUpscale(upscaler=target.upscaler, scale=scale, overlap=overlap)
         request = dataclasses.replace(base, width=tile, height=tile, sd_upscale=plan)
     else:
         method: TileMethod = "MultiDiffusion" if road == "MultiDiffusion" else "Mixture of Diffusers"
@@ -133,11 +156,11 @@ def _pass(
             tile_width=cells,
             tile_height=cells,
             overlap=-(-overlap // factor),
-            upscaler=upscaler,
+            upscaler=target.upscaler,
             scale=scale,
         )
         request = dataclasses.replace(base, width=None, height=None, tiled=tiled)
-    return Pass(request, large, road, upscaler, len(tiles), needs[road])
+    return Pass(request, large, road, target.upscaler, len(tiles), needs[road])
 
 
 def _tile(target: Target, spec: ModelSpec) -> tuple[int, int]:
@@ -146,12 +169,14 @@ def _tile(target: Target, spec: ModelSpec) -> tuple[int, int]:
     overlap = tile // 4 if target.overlap is None else target.overlap
     if not 64 <= tile <= 8192 or not 0 <= overlap < tile:
         raise InvalidRequest(
-            f"Tiles of {tile} pixels cannot share {overlap}.", "Try --tile 512 --overlap 128; a tile has 64 or more."
+            f"Tiles of {tile} pixels cannot share {overlap}.",
+            "Try 512 and 128; a tile has 64 or more.",
+            "tile",
         )
     return tile, overlap
 
 
-def _memory(decoded: Size, tile: Size, dtype: torch.dtype, widths: tuple[int, int]) -> int:
+def _memory(decoded: Size, tile: Size, dtype: Numbers, widths: tuple[int, int]) -> int:
     """Bytes beside the weights, at the least: one tile a call, the autoencoder in its smallest bands."""
     whole = autoencoder_memory(decoded[0] * decoded[1], dtype, widths[1])
     return max(

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from PIL import Image
@@ -13,14 +14,15 @@ from torch import Tensor
 
 from inkwash import __version__
 from inkwash.core import infotext
+from inkwash.core.boxes import Box
 from inkwash.core.errors import Enough, InkwashError
+from inkwash.core.estimates import LATENT_PIXELS, TILES, autoencoder_memory, banded_memory, unet_memory
 from inkwash.core.limits import Limits
 from inkwash.core.masks import flattened
 from inkwash.core.progress import Decoding, Drawn, Progress, Started, Step
 from inkwash.core.request import GenerateRequest, HiresPass, Region
 from inkwash.core.resizing import Size, scaled
 from inkwash.diffusion.noise import PictureNoise
-from inkwash.diffusion.tiles import Box
 from inkwash.generation.canvas import Canvas, canvas_of, drawing_size, enlarged
 from inkwash.generation.cautions import cautions
 from inkwash.generation.conditioning import TextSettings
@@ -37,9 +39,7 @@ from inkwash.generation.tiled import tiles_of
 from inkwash.generation.wording import Library, Wording, word
 from inkwash.imaging.upscale import Upscaler
 from inkwash.models.stable_diffusion import StableDiffusion
-from inkwash.models.tiled_vae import TILES
 from inkwash.prompt import advise, load_tokenizer, parse_networks
-from inkwash.runtime.memory import LATENT_PIXELS, autoencoder_memory, banded_memory, unet_memory
 
 ADVISED = 10_000
 """Characters of a prompt that advice is given on; reading more closely what no person typed would cost a second."""
@@ -251,7 +251,7 @@ def infotext_of(job: Job, picture: Picture, origin: Origin) -> str:
         negative_prompt=wording.full_negative_prompt,
         styles=(),
         hires=_hires_told(job, picture.hires_wording, origin),
-        tiled=job.request.tiled and dataclasses.replace(job.request.tiled, regions=picture.regions),
+        **_tiles_told(job, picture),
         refiner=origin.refiner_name or job.request.refiner,
     )
     return infotext.write(
@@ -264,6 +264,17 @@ def infotext_of(job: Job, picture: Picture, origin: Origin) -> str:
         vae_hash=origin.vae_hash,
         version=f"Inkwash {__version__}",
     )
+
+
+def _tiles_told(job: Job, picture: Picture) -> dict[str, Any]:
+    """Regions as they were drawn, and the upscaler by its own name."""
+    tiled, upscale, used = job.request.tiled, job.request.sd_upscale, job.source_upscaler
+    if tiled is not None:
+        name = used.name if used and tiled.upscaler and upscale is None else tiled.upscaler
+        tiled = dataclasses.replace(tiled, regions=picture.regions, upscaler=name)
+    if upscale is not None and used is not None:
+        upscale = dataclasses.replace(upscale, upscaler=used.name)
+    return {"tiled": tiled, "sd_upscale": upscale}
 
 
 def _hires_told(job: Job, wording: Wording | None, origin: Origin) -> HiresPass | None:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from inkwash.core.boxes import Box
 from inkwash.core.errors import InvalidRequest
 from inkwash.core.request import Region, TiledDiffusion
 from inkwash.diffusion import Prediction
-from inkwash.diffusion.tiles import Box, feather, gaussian
+from inkwash.diffusion.tiles import feather, gaussian
 from inkwash.generation.run import Ask, Run
 
 

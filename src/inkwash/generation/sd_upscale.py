@@ -9,10 +9,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from inkwash.core.boxes import Box, grid
 from inkwash.core.errors import InvalidRequest
 from inkwash.core.request import GenerateRequest, SDUpscale
 from inkwash.core.resizing import Size, scaled
-from inkwash.diffusion.tiles import Box, grid, ramps, shares
+from inkwash.diffusion.tiles import ramps, shares
 from inkwash.generation.canvas import drawing_size
 from inkwash.generation.latents import as_tensor
 from inkwash.generation.run import Decode, Run

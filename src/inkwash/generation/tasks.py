@@ -9,11 +9,11 @@ from itertools import count
 
 from torch import Tensor
 
+from inkwash.core.boxes import Box
 from inkwash.core.request import NoiseInversion, Region, SoftInpainting, TiledDiffusion
 from inkwash.diffusion import Prediction, Sampler
 from inkwash.diffusion.guidance import Guidance
 from inkwash.diffusion.noise import Noise, PictureNoise
-from inkwash.diffusion.tiles import Box
 from inkwash.generation.conditioning import Conditioning, TextSettings, encode_prompt
 from inkwash.generation.inversion import inverted, renoised
 from inkwash.generation.latents import (

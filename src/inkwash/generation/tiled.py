@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from inkwash.core.boxes import Box, grid
 from inkwash.core.errors import InvalidRequest
 from inkwash.core.request import TiledDiffusion
-from inkwash.diffusion.tiles import Box, gaussian, grid, shares
+from inkwash.diffusion.tiles import gaussian, shares
 from inkwash.generation.conditioning import row
 from inkwash.generation.run import Beside, Denoise, Encoded, Run, See, Together
 from inkwash.models.stable_diffusion import StableDiffusion

@@ -16,6 +16,8 @@ from inkwash.core.naming import DEFAULT as PATTERN
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 Kind = Literal["generate", "explain", "model", "extras"]
+PAINTED: tuple[Kind, ...] = ("generate", "extras")
+"""What brings pictures for the gallery."""
 ATTEMPTS = 3
 """How often a job is begun before it is set aside with its error."""
 INTERRUPTIONS = 200

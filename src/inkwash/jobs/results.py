@@ -13,7 +13,7 @@ from typing import Any
 
 from inkwash.core import files, infotext
 from inkwash.jobs.database import Database
-from inkwash.jobs.protocol import Item, Lease, Saving
+from inkwash.jobs.protocol import PAINTED, Item, Lease, Saving
 from inkwash.jobs.records import as_item, dumped
 from inkwash.jobs.shelf import Shelf, is_of, write_thumbnail
 
@@ -36,7 +36,7 @@ class Results:
         """Raises StaleLease, CannotWrite."""
         with self.database.writing() as db:
             passing = check(db, lease)["passing"]
-        if lease.kind != "generate" or passing:
+        if lease.kind not in PAINTED or passing:
             path = self.shelf.item(lease.job, name, media)
             files.write(path, data)
             return self._settle(lease, name, media, path, facts, None, check)

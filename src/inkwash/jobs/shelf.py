@@ -13,7 +13,9 @@ from typing import Any
 from PIL import Image
 
 from inkwash.core import files, images, infotext, naming
-from inkwash.core.errors import DamagedFile, InkwashError
+from inkwash.core.errors import DamagedFile, InkwashError, InvalidRequest
+from inkwash.core.infotext import Infotext
+from inkwash.core.request import GenerateRequest
 
 THUMBNAIL = 384
 """Pixels of a thumbnail's longer side."""
@@ -101,7 +103,9 @@ def _suffix(media: str) -> str:
 
 
 def _kind(facts: Mapping[str, Any]) -> str:
-    """A1111's folder: whether the picture was made from another one."""
+    """A1111's folder: whether the picture was made from another one, or only enlarged."""
+    if facts.get("postprocessing"):
+        return "extras-images"
     made_from = SOURCE in infotext.parse(str(facts.get("infotext", "")))
     return "img2img-images" if made_from else "txt2img-images"
 
@@ -109,7 +113,7 @@ def _kind(facts: Mapping[str, Any]) -> str:
 def _named(facts: Mapping[str, Any], when: datetime) -> naming.Facts:
     """The picture's own text knows what was left open in the request: size, model, variation seed."""
     parsed = infotext.parse(str(facts.get("infotext", "")))
-    request = infotext.to_request(parsed)
+    request = _request_of(parsed)
     return naming.Facts(
         request=request,
         seed=int(facts.get("seed", request.seed)),
@@ -119,3 +123,11 @@ def _named(facts: Mapping[str, Any], when: datetime) -> naming.Facts:
         model_name=parsed.get("Model", ""),
         model_hash=parsed.get("Model hash", ""),
     )
+
+
+def _request_of(parsed: Infotext) -> GenerateRequest:
+    """The text of a picture that was only enlarged may be any program's."""
+    try:
+        return infotext.to_request(parsed)
+    except InvalidRequest:
+        return GenerateRequest()

@@ -12,6 +12,7 @@ from torch import Tensor
 from inkwash.checkpoint import FAMILIES
 from inkwash.checkpoint.families import NUMBER_WIDTH, Number
 from inkwash.checkpoint.spec import ModelSpec
+from inkwash.core.estimates import unet_memory
 from inkwash.core.request import VaeTiles
 from inkwash.diffusion.noise_schedule import NoiseSchedule
 from inkwash.diffusion.parametrization import denoised, scale_input
@@ -19,7 +20,7 @@ from inkwash.models import tiled_vae
 from inkwash.models.text import TextEncoder
 from inkwash.models.unet import UNet, timestep_embedding
 from inkwash.models.vae import VAE
-from inkwash.runtime.memory import available_memory, unet_memory
+from inkwash.runtime.memory import available_memory
 from inkwash.runtime.room import Room
 
 

@@ -11,20 +11,17 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from inkwash.core.estimates import TILES, autoencoder_memory, banded_memory
 from inkwash.core.request import VaeTiles
 from inkwash.models import fast_vae
 from inkwash.models.absent import present
 from inkwash.models.banded import Banded
 from inkwash.models.vae import VAE, Decoder, Encoder
 from inkwash.models.walk import finished, levels, middle
-from inkwash.runtime.memory import autoencoder_memory, banded_memory
 from inkwash.runtime.room import Held, Room
 
 EXACT_PIXELS = 2048 * 2048
 """The largest picture that is exact by default: attention over its pixels takes the square of their number."""
-
-TILES = (96, 64, 48, 32, 16)
-"""Latent pixels a side that are tried, the largest that fits."""
 
 
 def decode(vae: VAE, latents: Tensor, tiles: VaeTiles, room: Room) -> Tensor:

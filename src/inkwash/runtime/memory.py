@@ -1,4 +1,4 @@
-"""How much memory a request takes, how much there is, and running out of it told in words."""
+"""How much memory there is, and running out of it told in words."""
 
 from __future__ import annotations
 
@@ -16,19 +16,6 @@ CPU_SIGNS = ("DefaultCPUAllocator", "bad_alloc", "not enough memory", "can't all
 
 SMALL = 512
 """Pixels a side below which a smaller picture is no longer the advice."""
-
-
-DECODER_MAPS = 6
-"""Feature maps of the outermost width, at the picture's full size, that the decoder holds at its peak."""
-
-UNET_MAPS = 40
-"""The same of the U-Net in float32, at the latents' size; 10 in bfloat16, where attention is computed in tiles."""
-
-BAND_MAPS = 10
-"""The same of one that runs by bands, at a band's area: what is read, normed, padded and made, and one band late."""
-
-LATENT_PIXELS = 64
-"""Pixels of the picture to one of the latents."""
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -58,24 +45,6 @@ def weights_budget(device: torch.device, gigabytes: float) -> int:
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[1]) // 2
     return int(psutil.virtual_memory().total) // 2
-
-
-def autoencoder_memory(pixels: int, dtype: torch.dtype, width: int) -> int:
-    """Bytes of the decoder or encoder run as a whole, beside its weights; width: channels of its outermost level.
-
-    Within a third for 256x256 to 512x512 pixels on a CPU.
-    """
-    return DECODER_MAPS * width * pixels * dtype.itemsize
-
-
-def banded_memory(side: int, dtype: torch.dtype, width: int) -> int:
-    """Bytes of the same run by bands with the area of a square of ``side`` pixels, beside the maps it keeps."""
-    return BAND_MAPS * width * side * side * dtype.itemsize
-
-
-def unet_memory(pixels: int, rows: int, dtype: torch.dtype, width: int) -> int:
-    """Bytes of a U-Net call of so many rows, of pictures of ``pixels``."""
-    return UNET_MAPS * width * rows * pixels // LATENT_PIXELS * dtype.itemsize
 
 
 def check_memory(request: GenerateRequest, needed: int, device: torch.device, limit: int | None = None) -> None:

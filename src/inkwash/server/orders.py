@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from inkwash.checkpoint.places import Kind
-from inkwash.checkpoint.upscalers import find_upscaler
+from inkwash.checkpoint.upscalers import upscaler_named
 from inkwash.core import limits, wire
-from inkwash.core.choices import UPSCALERS, nearest
+from inkwash.core.choices import PICTURE_UPSCALERS, UPSCALERS, nearest
 from inkwash.core.errors import InvalidRequest, ModelNotFound
 from inkwash.core.request import GenerateRequest, HiresPass
 from inkwash.prompt.networks import parse_networks
@@ -32,7 +32,7 @@ def settle(context: Context, request: GenerateRequest) -> GenerateRequest:
     _check_styles(context, checked.styles)
     _check_networks(checked)
     return dataclasses.replace(
-        checked,
+        _with_source_upscaler(context, checked),
         model=_model(context, checked.model),
         refiner=_model(context, checked.refiner),
         hires=checked.hires and _hires(context, checked.hires),
@@ -57,11 +57,17 @@ def _hires(context: Context, hires: HiresPass) -> HiresPass:
 
 def upscaler(context: Context, name: str, plain: Sequence[str]) -> str:
     """One of ``plain``, or a learned one's place among the files.  Raises InvalidRequest with the nearest names."""
-    found = find_upscaler(context.catalog, name, plain)
-    if isinstance(found, str):
-        return found
-    same = [entry for entry in context.catalog.entries("upscaler") if entry.name == found.name]
-    return found.name if len(same) == 1 else found.relative
+    return upscaler_named(context.catalog, name, plain)
+
+
+def _with_source_upscaler(context: Context, request: GenerateRequest) -> GenerateRequest:
+    """What enlarges the picture to start from, by its place among the files."""
+    tiled, upscale = request.tiled, request.sd_upscale
+    if tiled is not None and tiled.upscaler:
+        tiled = dataclasses.replace(tiled, upscaler=upscaler(context, tiled.upscaler, PICTURE_UPSCALERS))
+    if upscale is not None:
+        upscale = dataclasses.replace(upscale, upscaler=upscaler(context, upscale.upscaler, PICTURE_UPSCALERS))
+    return dataclasses.replace(request, tiled=tiled, sd_upscale=upscale)
 
 
 def _model(context: Context, name: str | None) -> str | None:

@@ -23,6 +23,14 @@ def referred(context: Context, caller: Caller, values: Mapping[str, Any]) -> dic
     return {**values, **kept}
 
 
+def with_text(context: Context, caller: Caller, text: str) -> tuple[Image.Image, str]:
+    """A picture in base64, or of the gallery, and what it says of itself.  Raises InvalidRequest, DamagedFile."""
+    if is_id(text):
+        return _opened(context, caller, text), context.picture(text, caller).infotext
+    data = uploads.picture_bytes(text, urls=False, limit=0)
+    return uploads.picture(data, context.settings.limits.side), uploads.metadata(data).infotext
+
+
 def uploaded(context: Context, text: str) -> Image.Image:
     """A picture as A1111's clients send one.  Raises InvalidRequest or DamagedFile."""
     serving = context.settings.server

@@ -15,6 +15,7 @@ from tests.support.service import PaintingService
 
 from inkwash.core import files, images, infotext, masks, wire
 from inkwash.core.request import GenerateRequest
+from inkwash.core.resizing import scaled
 from inkwash.jobs.protocol import Glimpse, Lease, StaleLease
 from inkwash.jobs.serving import System, WorkerState
 from inkwash.jobs.shelf import Shelf
@@ -100,6 +101,10 @@ class Painter(PaintingService):
         if lease.kind == "model":
             self._make(lease)
             return
+        if lease.kind == "extras":
+            self.gate.passes(1)
+            self._enlarge(lease)
+            return
         request = wire.from_json(lease.request, self.blobs.find)
         if request.prompt.startswith("fail"):
             self.desk.fail(lease, "There is no wildcard file x.txt.", "Make such a file.", again=False)
@@ -118,6 +123,8 @@ class Painter(PaintingService):
         width, height = source.size if source else (self.side, self.side)
         scale = request.hires.scale if request.hires else 1
         size = int((request.width or width) * scale), int((request.height or height) * scale)
+        enlarging = request.sd_upscale or (request.tiled if request.tiled and request.tiled.upscaler else None)
+        size = scaled(source.size, enlarging.scale) if source and enlarging else size
         painted = scenery.landscape(request.seed + index, *size, request.cfg_scale / 7)
         mask = masks.request_mask(request)
         if source is None or mask is None:

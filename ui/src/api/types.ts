@@ -62,7 +62,8 @@ export type Job = {
   error: string | null;
   remedy: string | null;
   warnings: string[];
-  origin: string; // "sweep": a cell of one
+  interrupted: boolean; // ended early by wish
+  origin: string; // "sweep": a cell of one; "enlarging": a pass of one
   items: Item[];
   progress: Progress | null;
 };
@@ -198,3 +199,17 @@ export type SweepPlan = {
   seed: number;
   cells: Request[];
 };
+
+/** One enlarging, and redrawing where road is set.  request: of a job that still lacks its picture. */
+export type Pass = {
+  kind: 'generate' | 'extras';
+  width: number;
+  height: number;
+  upscaler: string;
+  road: string | null;
+  tiles: number | null;
+  strength: number | null;
+  memory: number | null; // bytes beside the weights, by estimate
+  request: Request;
+};
+export type EnlargePlan = { passes: Pass[]; prompt: string; negative_prompt: string; model: string; free: number };

@@ -36,6 +36,18 @@ export async function toEdit(url: string, infotext: string): Promise<void> {
   }
 }
 
+/** A picture to enlarge; failures are told. */
+export async function toEnlarge(url: string): Promise<void> {
+  try {
+    const { enlarging } = await import('../enlarge/enlarging.svelte');
+    const back = await enlarging.open(await blobOf(url));
+    if (back) notices.tell(t('enlarge.opened'), back);
+    route.go('enlarge');
+  } catch (reason) {
+    notices.fail(reason);
+  }
+}
+
 export async function copy(text: string): Promise<void> {
   try {
     await navigator.clipboard.writeText(text);

@@ -19,7 +19,7 @@ class Jobs {
 
   /** Newest first. */
   list = $derived(Object.values(this.all).sort((a, b) => stamp(b) - stamp(a)));
-  drawings = $derived(this.list.filter((job) => job.kind === 'generate'));
+  drawings = $derived(this.list.filter((job) => job.kind === 'generate' || isPass(job)));
   waiting = $derived(this.list.filter((job) => job.state === 'queued').reverse());
   running = $derived(this.list.filter((job) => job.state === 'running'));
 
@@ -123,6 +123,11 @@ function key(): string {
 /** Cells of sweeps have a place of their own. */
 export function isCell(job: Job): boolean {
   return job.origin === 'sweep';
+}
+
+/** Passes of an enlarging, too. */
+export function isPass(job: Job): boolean {
+  return job.origin === 'enlarging';
 }
 
 export function isLive(job: Pick<Job, 'state'> | undefined): boolean {

@@ -1,5 +1,5 @@
 // Which tab is open; the address after # says it, so back, reload and bookmarks work.
-export const TABS = ['draw', 'edit', 'sweep', 'gallery', 'info', 'how', 'models', 'machine', 'settings'] as const;
+export const TABS = ['draw', 'edit', 'enlarge', 'sweep', 'gallery', 'info', 'how', 'models', 'machine', 'settings'] as const;
 export type Tab = (typeof TABS)[number];
 
 function read(): Tab {

@@ -1,6 +1,6 @@
 // What lies on the sheet of a tab: the jobs that belong to it, and which of them is shown.
 import type { Job } from '../api/types';
-import { isCell, jobs } from './jobs.svelte';
+import { isCell, isPass, jobs } from './jobs.svelte';
 import { recall, remember } from './storage';
 
 export class Table {
@@ -35,5 +35,10 @@ function redraws({ request }: Job): boolean {
   return request['init_image'] !== undefined && !(request['hires'] && request['denoising_strength'] === 0);
 }
 
-export const drawTable = new Table('pinned', (job) => !isCell(job) && !redraws(job));
-export const editTable = new Table('edit.pinned', (job) => !isCell(job) && redraws(job));
+function isSingle(job: Job): boolean {
+  return !isCell(job) && !isPass(job);
+}
+
+export const drawTable = new Table('pinned', (job) => isSingle(job) && !redraws(job));
+export const editTable = new Table('edit.pinned', (job) => isSingle(job) && redraws(job));
+export const enlargeTable = new Table('enlarge.pinned', isPass);

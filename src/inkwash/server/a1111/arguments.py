@@ -10,6 +10,9 @@ from pydantic import JsonValue
 
 from inkwash.core.errors import InvalidRequest
 
+UPSCALERS = ("upscalers",)
+"""Stands for the names of those there are."""
+
 
 @dataclass(frozen=True)
 class Argument:
@@ -22,11 +25,11 @@ class Argument:
     high: float | None = None
     step: float | None = None
 
-    def told(self) -> dict[str, Any]:
-        choices = None if self.choices is None else list(self.choices)
+    def told(self, upscalers: Sequence[str]) -> dict[str, Any]:
+        choices = upscalers if self.choices == UPSCALERS else self.choices
         return {
             "label": self.label, "value": self.value, "minimum": self.low, "maximum": self.high, "step": self.step,
-            "choices": choices,
+            "choices": None if choices is None else list(choices),
         }  # fmt: skip
 
 
@@ -36,6 +39,7 @@ class Arguments:
 
     known: Sequence[Argument]
     sent: Sequence[JsonValue]
+    upscalers: Sequence[str] = ()  # in the order that indexes count
 
     def value(self, place: int) -> JsonValue:
         sent = self.sent[place] if place < len(self.sent) else None

@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from inkwash.core.request import GenerateRequest
 from inkwash.jobs.protocol import Job, NewJob
 from inkwash.server import orders, sources, uploads
-from inkwash.server.a1111 import edits, scripts, translate
+from inkwash.server.a1111 import edits, scripts, tiles, translate
 from inkwash.server.a1111.answers import answer
 from inkwash.server.a1111.calls import Call
 from inkwash.server.a1111.schema import (
@@ -95,12 +95,13 @@ def render_openpose(body: list[Poses] | Poses) -> None:
 def _planned(context: Context, caller: Caller, body: Txt2Img | Img2Img) -> scripts.Planned:
     """Everything is checked before the first job is handed in."""
     opened = partial(sources.uploaded, context)
-    drawn = translate.request(body, context.options.of(caller.user), opened)
+    upscalers = tiles.upscalers(context.catalog)
+    drawn = translate.request(body, context.options.of(caller.user), opened, upscalers)
     if not body.override_settings_restore_afterwards and body.override_settings:
         context.options.set(caller.user, body.override_settings)
     if body.script_name:
         tab = "img2img" if isinstance(body, Img2Img) else "txt2img"
-        return scripts.planned(body.script_name, body.script_args, tab, drawn)
+        return scripts.planned(body.script_name, body.script_args, tab, drawn, upscalers)
     requests = edits.batch(body, drawn, opened) if isinstance(body, Img2Img) else [drawn]
     return each(requests), len(requests)
 

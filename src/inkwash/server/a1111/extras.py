@@ -55,7 +55,8 @@ def _submit(context: Context, caller: Caller, body: schema.Extras, pictures: Seq
     _refuse_faces(body)
     wanted = extras.check(_wanted(context, body, pictures), context.settings.limits)
     request = extras.to_json(wanted, context.blobs.keep)
-    return context.service.desk.submit(NewJob(kind="extras", request=request, user=caller.user, origin="a1111"))
+    new = NewJob(kind="extras", request=request, user=caller.user, origin="a1111", keep=False)
+    return context.service.desk.submit(new)
 
 
 def _wanted(context: Context, body: schema.Extras, pictures: Sequence[str]) -> Extras:

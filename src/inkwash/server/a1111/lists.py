@@ -7,8 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from inkwash.core.choices import LATENT_UPSCALERS, SAMPLERS, SCHEDULES
-from inkwash.server.a1111 import scripts
-from inkwash.server.a1111.tiles import UPSCALERS
+from inkwash.server.a1111 import scripts, tiles
 from inkwash.server.a1111.translate import ALWAYS_ON, alias
 from inkwash.server.context import Here, Who
 from inkwash.server.models import described
@@ -81,9 +80,8 @@ def upscalers(context: Here) -> list[dict[str, Any]]:
 
     scale: A1111's default, for what a network really does is known only once it is read; any size can be asked for.
     """
-    learned = [entry.name for entry in context.catalog.entries("upscaler")]
     empty = {"model_name": None, "model_path": None, "model_url": None, "scale": 4}
-    return [{"name": name} | empty for name in (*UPSCALERS, *learned)]
+    return [{"name": name} | empty for name in tiles.upscalers(context.catalog)]
 
 
 @router.get(f"{API}/realesrgan-models")
@@ -123,8 +121,8 @@ def list_scripts() -> dict[str, list[str]]:
 
 
 @router.get(f"{API}/script-info")
-def script_info() -> list[dict[str, Any]]:
-    return scripts.info()
+def script_info(context: Here) -> list[dict[str, Any]]:
+    return scripts.info(tiles.upscalers(context.catalog))
 
 
 @router.get(f"{API}/memory")

@@ -17,7 +17,7 @@ from inkwash.core.request import GenerateRequest
 from inkwash.core.sheets import captioned
 from inkwash.generation import grid
 from inkwash.server.a1111 import tiles, xyz
-from inkwash.server.a1111.arguments import Argument, Arguments
+from inkwash.server.a1111.arguments import UPSCALERS, Argument, Arguments
 from inkwash.server.a1111.series import Drawn, Outcome, Piece, Plan, each, with_seed
 from inkwash.server.errors import Refusal
 
@@ -35,13 +35,18 @@ class Script:
     plan: Callable[[GenerateRequest, Arguments, str], Planned]
 
 
-def planned(name: str, args: Sequence[JsonValue], tab: str, request: GenerateRequest) -> Planned:
-    """Raises Refusal for an unknown script, InvalidRequest for senseless arguments."""
+def planned(
+    name: str, args: Sequence[JsonValue], tab: str, request: GenerateRequest, upscalers: Sequence[str]
+) -> Planned:
+    """upscalers: in the order that indexes count.
+
+    Raises Refusal for an unknown script, InvalidRequest for senseless arguments.
+    """
     script = SCRIPTS.get(name.casefold().strip())
     if script is None or tab not in script.tabs:
         raise Refusal(422, "script_not_found", f"Script not found: {name[:80]!r}.",
                       "GET /sdapi/v1/scripts lists what there is.", field="script_name")  # fmt: skip
-    return script.plan(request, Arguments(script.arguments, args), tab)
+    return script.plan(request, Arguments(script.arguments, args, upscalers), tab)
 
 
 def names(tab: str) -> list[str]:
@@ -49,14 +54,14 @@ def names(tab: str) -> list[str]:
     return [script.name for script in SCRIPTS.values() if tab in script.tabs]
 
 
-def info() -> list[dict[str, Any]]:
+def info(upscalers: Sequence[str]) -> list[dict[str, Any]]:
     """As /script-info tells them: one entry a script and tab."""
     return [
         {
             "name": script.name,
             "is_alwayson": False,
             "is_img2img": tab == "img2img",
-            "args": [argument.told() for argument in script.arguments],
+            "args": [argument.told(upscalers) for argument in script.arguments],
         }
         for tab in ("txt2img", "img2img")
         for script in SCRIPTS.values()
@@ -125,13 +130,13 @@ def loopback(request: GenerateRequest, args: Arguments, tab: str) -> Planned:
 
 def sd_upscale(request: GenerateRequest, args: Arguments, tab: str) -> Planned:
     """Enlarged, then redrawn in tiles."""
-    return each([replace(request, sd_upscale=tiles.upscale(args.sent))]), 1
+    return each([replace(request, sd_upscale=tiles.upscale(args.sent, args.upscalers))]), 1
 
 
 _UPSCALE = (
     Argument("", ""),
     Argument("Tile overlap", 64, low=0, high=256, step=16),
-    Argument("Upscaler", "None", choices=tiles.UPSCALERS),
+    Argument("Upscaler", "None", choices=UPSCALERS),
     Argument("Scale Factor", 2.0, low=1, high=4, step=0.05),
 )
 _MATRIX = (

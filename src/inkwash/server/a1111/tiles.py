@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from inkwash.checkpoint.catalog import Catalog
 from inkwash.core.choices import PICTURE_UPSCALERS
 from inkwash.core.errors import InvalidRequest
 from inkwash.core.request import NoiseInversion, Region, SDUpscale, TiledDiffusion
 from inkwash.server.a1111.schema import Drawing, Img2Img
 
 UPSCALE, TILED = "sd upscale", "tiled diffusion"  # names of scripts, in small letters
-UPSCALERS = ("None", *PICTURE_UPSCALERS)  # in the order of GET /sdapi/v1/upscalers, which indexes count
 
 # The extension's arguments in order, with its defaults; ten values for each region follow.
 ARGUMENTS: dict[str, Any] = {
@@ -29,9 +29,14 @@ REGION: dict[str, Any] = {
 RENAMED = {"batch_size": "tile_batch_size", "upscaler": "upscaler_name", "overwrite_image_size": "overwrite_size"}
 
 
-def fields(body: Drawing) -> dict[str, Any]:
+def upscalers(catalog: Catalog) -> list[str]:
+    """All there are, in the order that indexes count."""
+    return ["None", *PICTURE_UPSCALERS, *(entry.name for entry in catalog.entries("upscaler"))]
+
+
+def fields(body: Drawing, upscalers: Sequence[str]) -> dict[str, Any]:
     """What Tiled Diffusion asks for.  Raises InvalidRequest."""
-    return _tiled(body, script(body, TILED))
+    return _tiled(body, script(body, TILED), upscalers)
 
 
 def script(body: Drawing, name: str) -> Sequence[Any]:
@@ -46,11 +51,11 @@ def enabled(args: Sequence[Any]) -> bool:
     return _switch("enabled", first.get("enabled", False) if isinstance(first, Mapping) else first)
 
 
-def _tiled(body: Drawing, args: Sequence[Any]) -> dict[str, Any]:
+def _tiled(body: Drawing, args: Sequence[Any], upscalers: Sequence[str]) -> dict[str, Any]:
     if not enabled(args):
         return {}
     given = _named(args)
-    upscaler = _upscaler(given["upscaler_name"]) if isinstance(body, Img2Img) else None
+    upscaler = _upscaler(given["upscaler_name"], upscalers) if isinstance(body, Img2Img) else None
     scale = _number("scale_factor", given["scale_factor"])
     sides = [_whole(name, given[name]) for name in ("tile_width", "tile_height")]
     tiled = TiledDiffusion(
@@ -127,24 +132,24 @@ def _size(body: Drawing, given: Mapping[str, Any], upscaler: str | None) -> dict
     return {"width": int(body.width * scale) // 8 * 8, "height": int(body.height * scale) // 8 * 8}
 
 
-def upscale(args: Sequence[Any]) -> SDUpscale:
+def upscale(args: Sequence[Any], upscalers: Sequence[str]) -> SDUpscale:
     """(text of the form, overlap, index or name of an upscaler, scale)."""
     _, overlap, upscaler, scale = (*args, None, None, None, None)[:4]
     plain = SDUpscale()
     return SDUpscale(
-        upscaler=_upscaler(upscaler) or plain.upscaler,
+        upscaler=_upscaler(upscaler, upscalers) or plain.upscaler,
         overlap=plain.overlap if overlap is None else _whole("overlap", overlap),
         scale=plain.scale if scale is None else _number("scale_factor", scale),
     )
 
 
-def _upscaler(chosen: object) -> str | None:
+def _upscaler(chosen: object, known: Sequence[str]) -> str | None:
     """A name, or its place in the list; None for "None"."""
     if isinstance(chosen, int | float) and not isinstance(chosen, bool):
         index = _whole("upscaler", chosen)
-        if not 0 <= index < len(UPSCALERS):
-            raise _wrong("upscaler", chosen, f"0 to {len(UPSCALERS) - 1}, or a name")
-        chosen = UPSCALERS[index]
+        if not 0 <= index < len(known):
+            raise _wrong("upscaler", chosen, f"0 to {len(known) - 1}, or a name")
+        chosen = known[index]
     if chosen is None or (isinstance(chosen, str) and chosen.casefold() in ("", "none")):
         return None
     if not isinstance(chosen, str):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from inkwash.core import infotext
@@ -23,8 +23,10 @@ AUTOMATIC = "Automatic"
 ZERO_IS_NONE = ("sigma_min", "sigma_max", "rho", "s_tmax")  # A1111 writes 0 where it means "the model's own", "no end"
 
 
-def request(body: Txt2Img | Img2Img, options: Mapping[str, Any], opened: edits.Open) -> GenerateRequest:
-    """opened: reads a picture as clients send them.
+def request(
+    body: Txt2Img | Img2Img, options: Mapping[str, Any], opened: edits.Open, upscalers: Sequence[str]
+) -> GenerateRequest:
+    """opened: reads a picture as clients send them.  upscalers: in the order that indexes count.
 
     Raises Refusal for what this version cannot do, InvalidRequest for senseless values.
     """
@@ -58,7 +60,7 @@ def request(body: Txt2Img | Img2Img, options: Mapping[str, Any], opened: edits.O
         fields |= _acting(settings, EDITING) | edits.source(body, opened)
     else:
         fields |= edits.second_pass(body, opened)
-    fields |= tiles.fields(body)
+    fields |= tiles.fields(body, upscalers)
     for name in ("tiling", "s_churn", "s_tmin", "s_tmax", "s_noise"):
         if (value := getattr(body, name)) is not None:
             fields[name] = value

@@ -1,6 +1,7 @@
 """The service's own API under /api/v1."""
 
 from inkwash.server.native import (
+    enlarge,
     events,
     explain,
     jobs,
@@ -24,6 +25,7 @@ ROUTERS = (
     models.router,
     sweeps.router,
     layers.router,
+    enlarge.router,
     explain.router,
     words.router,
     system.router,

@@ -12,7 +12,7 @@ from starlette.responses import FileResponse
 from inkwash.core import parameters, wire
 from inkwash.core.limits import Limits
 from inkwash.jobs.protocol import Job, NewJob, State
-from inkwash.server import explain, orders, sources
+from inkwash.server import enlarging, explain, orders, sources
 from inkwash.server.context import Caller, Context, Here, Who
 from inkwash.server.errors import Refusal
 from inkwash.server.files import handed_out
@@ -29,16 +29,19 @@ def _told(schema: dict[str, Any]) -> None:
 
 class JobIn(BaseModel):
     """kind "generate": request is a GenerateRequest, its pictures in base64, as the gallery's ids,
-    or as {"sha256": ...} of one sent before; "explain": a drawing to take apart, with ``cfgs``.
+    or as {"sha256": ...} of one sent before; "explain": a drawing to take apart, with ``cfgs``; "extras": an
+    ``image`` to be enlarged and not redrawn, by ``upscaler`` to ``width`` and ``height``.
 
-    sweep: a cell of one; its origin is then "sweep", by which clients tell it from single drawings."""
+    sweep: a cell of one; enlarging: a pass of one.  That is then its origin, by which clients tell it from single
+    drawings."""
 
     model_config = ConfigDict(extra="forbid")
-    kind: Literal["generate", "explain"] = "generate"
+    kind: Literal["generate", "explain", "extras"] = "generate"
     request: dict[str, JsonValue] = Field(json_schema_extra=_told)
     priority: int = Field(0, ge=-100, le=100)
     key: str | None = Field(None, max_length=200)
     sweep: bool = False
+    enlarging: bool = False
 
 
 @router.post("", status_code=201)
@@ -54,14 +57,13 @@ def submit(
         raise Refusal(
             403, "priority", "Where users take turns nobody goes first.", "Leave priority out.", field="priority"
         )
-    settled = orders.from_json if body.kind == "generate" else explain.settled
     new = NewJob(
         kind=body.kind,
-        request=settled(context, sources.referred(context, caller, body.request)),
+        request=_settled(context, caller, body),
         user=caller.user,
         priority=body.priority,
         key=body.key or idempotency_key,
-        origin="sweep" if body.sweep else "page" if caller.client else "api",
+        origin=_origin(body, caller),
     )
     job = context.service.desk.submit(new)
     response.headers["location"] = f"/api/v1/jobs/{job.id}"
@@ -129,6 +131,20 @@ def source(job: str, name: Source, context: Here, caller: Who) -> Response:
     if not digest or not context.blobs.has(digest):
         raise Refusal(404, "source_not_found", f"The job has no {name} that is kept here.", "Look at its request.")
     return handed_out(context, context.blobs.file(digest), "image/png")
+
+
+def _origin(body: JobIn, caller: Caller) -> str:
+    if body.sweep or body.enlarging:
+        return "sweep" if body.sweep else "enlarging"
+    return "page" if caller.client else "api"
+
+
+def _settled(context: Context, caller: Caller, body: JobIn) -> dict[str, Any]:
+    """Raises InvalidRequest, ModelNotFound, DamagedFile."""
+    if body.kind == "extras":
+        return enlarging.settled(context, caller, body.request)
+    given = sources.referred(context, caller, body.request)
+    return orders.from_json(context, given) if body.kind == "generate" else explain.settled(context, given)
 
 
 def _after(context: Context, caller: Caller, job: str, verb: Literal["cancel", "skip", "interrupt", "retry"]) -> JobOut:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from inkwash.jobs.protocol import Glimpse, Item, Job, Kind, State
+from inkwash.jobs.protocol import PAINTED, Glimpse, Item, Job, Kind, State
 from inkwash.jobs.serving import Live, Picture
 
 API = "/api/v1"
@@ -96,7 +96,7 @@ def job_out(job: Job, live: Live) -> JobOut:
 
 def item_out(job: Job, item: Item) -> ItemOut:
     """A drawn picture is one of the gallery, if it is kept, and its address is the gallery's."""
-    picture = f"{job.id}-{item.name}" if job.kind == "generate" and job.keep else None
+    picture = f"{job.id}-{item.name}" if job.kind in PAINTED and job.keep else None
     url = f"{API}/jobs/{job.id}/items/{item.name}" if picture is None else f"{API}/pictures/{picture}/file"
     small = url if picture is None else f"{API}/pictures/{picture}/thumbnail"
     return ItemOut(
