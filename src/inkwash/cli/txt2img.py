@@ -181,9 +181,11 @@ def engine_of(context: typer.Context, flags: Mapping[str, Any], here: settings.S
 
 def memory_of(flags: Mapping[str, Any], memory: settings.Memory) -> settings.Memory:
     """The settings' with the flags over them.  Raises BadSettings."""
-    given = {"policy": flags.get("memory_policy"), "limit": flags.get("memory_limit")}
-    given = {name: value for name, value in given.items() if value is not None}
-    return settings.checked_memory(replace(memory, **given), "the flags")
+    policy, limit = flags.get("memory_policy"), flags.get("memory_limit")
+    told = replace(
+        memory, policy=memory.policy if policy is None else policy, limit=memory.limit if limit is None else limit
+    )
+    return settings.checked_memory(told, "the flags")
 
 
 def saver_for(
