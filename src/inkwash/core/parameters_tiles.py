@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from inkwash.core.choices import PICTURE_UPSCALERS, REGION_BLENDS, TILE_METHODS
-from inkwash.core.parameter import REGIONS, Kind, Parameter, Text
+from inkwash.core.parameter import REGIONS, Kind, Parameter, Source, Text
 
 
 def _tiles(
@@ -16,7 +16,7 @@ def _tiles(
     *,
     step: float | None = None,
     choices: Sequence[str] | None = None,
-    source: str | None = None,
+    source: Source | None = None,
 ) -> Parameter:
     """A field of this group."""
     chosen = None if choices is None else tuple(choices)
