@@ -18,6 +18,7 @@ STAGES = {  # name on the command line -> module, function
     "counter": ("counter", "train_counter"),
     "exam": ("exam", "hold_exam"),
     "heads": ("heads", "study_heads"),
+    "tiles": ("tiles", "study_tiles"),
     "gallery": ("gallery", "draw_gallery"),
     "card": ("card", "write_card"),
 }
