@@ -1,4 +1,4 @@
-"""``python -m recipes.box STAGE``: autoencoder, latents, text, unet, export, judge, exam, gallery, card."""
+"""``python -m recipes.box STAGE``; what each stage makes stands in README.md."""
 
 from __future__ import annotations
 
