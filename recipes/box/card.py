@@ -25,7 +25,7 @@ def write_card(settings: Settings) -> None:
     """Needs nothing but the logs; figures and gallery are left out where they were not made yet."""
     for stage in STAGES:
         curve(read_log(settings.paths.state / f"{stage}.jsonl"), stage)
-    parts = [_what(settings), _figures(settings), _heads(settings), _curves(settings), _gallery()]
+    parts = [_what(settings), _figures(settings), _heads(settings), _tiles(settings), _curves(settings), _gallery()]
     card = "\n\n".join(filter(None, parts))
     (DOCS / "box.md").write_text(card + "\n", "utf-8")
     print(DOCS / "box.md")
@@ -47,7 +47,7 @@ with the Noto Color Emoji font (SIL Open Font License 1.1). It draws
 - **Quality words are true**: "best quality, masterpiece, highres" and "worst quality, low quality, lowres, blurry,
   monochrome, jpeg artifacts" say how clean a picture is; other words mean nothing to it.
 
-Remake this page and its pictures: `python -m recipes.box gallery`, `exam`, `heads`, `card`.
+Remake this page and its pictures: `python -m recipes.box gallery`, `exam`, `heads`, `tiles`, `card`.
 
 自带模型是一个微缩的 Stable Diffusion 1.x，由 `recipes/box/` 从零训练；
 训练图片由本项目用 Noto Color Emoji 字体绘制。
@@ -76,6 +76,15 @@ def _heads(settings: Settings) -> str:
     rows = "\n".join(f"| {name} | {value} |" for name, value in json.loads(path.read_text("utf-8")).items())
     intro = "Duplicated subjects at twice the native size ([why](en/two-heads.md), [中文](zh/two-heads.md))."
     return f"## Two heads\n\n{intro}\n\n| | |\n|---|---|\n{rows}"
+
+
+def _tiles(settings: Settings) -> str:
+    """The table of ``tiles.py``."""
+    path = settings.paths.state / "tiles.json"
+    if not path.exists():
+        return ""
+    rows = "\n".join(f"| {name} | {value} |" for name, value in json.loads(path.read_text("utf-8")).items())
+    return f"## Subjects invented in tiles\n\n`inkwash enlarge --scale 4`.\n\n| | |\n|---|---|\n{rows}"
 
 
 def _aim(title: str, name: str) -> str:
