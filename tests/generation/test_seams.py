@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
+from inkwash.core.boxes import Box, grid
 from inkwash.core.request import GenerateRequest
-from inkwash.diffusion.tiles import Box, grid
 from inkwash.generation.engine import Engine
 from inkwash.generation.enlarging import Target, plan_enlarging
 
