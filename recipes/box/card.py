@@ -73,7 +73,12 @@ def _heads(settings: Settings) -> str:
     path = settings.paths.state / "heads.json"
     if not path.exists():
         return ""
-    rows = "\n".join(f"| {name} | {value} |" for name, value in json.loads(path.read_text("utf-8")).items())
+    found = json.loads(path.read_text("utf-8"))
+    known = {
+        f"{name}: {task}": value for name, own in found.items() if isinstance(own, dict) for task, value in own.items()
+    }
+    plain = {name: value for name, value in found.items() if not isinstance(value, dict)}
+    rows = "\n".join(f"| {name} | {value} |" for name, value in (plain | known).items())
     intro = "Duplicated subjects at twice the native size ([why](en/two-heads.md), [中文](zh/two-heads.md))."
     return f"## Two heads\n\n{intro}\n\n| | |\n|---|---|\n{rows}"
 
