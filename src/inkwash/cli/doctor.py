@@ -182,7 +182,8 @@ def models(models_dir: Path) -> Finding:
 
     found = Catalog([models_dir]).entries("model")
     own = [entry for entry in found if not entry.path.is_relative_to(BOX)]
-    remedy = f"put .safetensors checkpoints into {models_dir / 'models' / 'Stable-diffusion'}, or use --models-dir PATH"
+    folder = models_dir / "models" / "Stable-diffusion"
+    remedy = f"inkwash models pull --list; or put checkpoints into {folder}, or use --models-dir PATH"
     if own:
         names = ", ".join(entry.name for entry in own[:5]) + (", ..." if len(own) > 5 else "")
         return Finding("models", "ok", f"{len(own)} in {models_dir}: {names}")
