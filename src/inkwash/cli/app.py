@@ -5,6 +5,7 @@ Exit status: 0 done, 1 an error in words, 2 wrong usage, 130 stopped by Ctrl-C.
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
 import traceback
@@ -63,12 +64,25 @@ def version() -> None:
     print(f"inkwash {__version__}")
 
 
+def asked_for(arguments: Sequence[str]) -> typer.Typer:
+    """The program with nothing but the command that is asked for, if one is: to build the flags of all the others
+    takes as long as to show those of one."""
+    named = [one for one in app.registered_commands if one.callback and [one.callback.__name__] == list(arguments[:1])]
+    if not named:
+        return app
+    small = copy.copy(app)
+    small.registered_commands, small.registered_groups = named, []
+    small.callback()(lambda: None)  # else the only command would have no name
+    return small
+
+
 def run(arguments: Sequence[str] | None = None, open_engine: OpenEngine | None = None) -> int:
     """Run one command.  open_engine: how tests put an engine of their own."""
     given = None if arguments is None else list(arguments)
     allocators.prepare()
     try:
-        app(given, prog_name="inkwash", obj=open_engine)
+        program = asked_for(sys.argv[1:] if given is None else given)
+        program(given, prog_name="inkwash", obj=open_engine)
     except SystemExit as exit:
         return exit.code if isinstance(exit.code, int) else int(exit.code is not None)
     except Cancelled:
