@@ -1,4 +1,4 @@
-"""Peak memory and seconds of one step and one decode beside diffusers', at growing sizes: the same random weights.
+"""Peak memory and seconds of one step, one decode and a whole picture (of one step) beside diffusers': same weights.
 
     python benchmarks/memory.py --sizes 512 1024 2048           # SD 1.5's size: 4.3 GB on disk; 2048 takes an hour
     python benchmarks/memory.py --tiny --sizes 64 128           # seconds; to see that it works
@@ -6,7 +6,7 @@
 
 Every number comes from a process of its own, because a process remembers its peak.  diffusers runs in float32 with VAE
 tiling and its fused attention: attention slicing, made for kernels that hold all scores, would take 17 GB a head at
-2048.  ``--only decode`` leaves the U-Net out.
+2048.  ``--only decode`` leaves the U-Net's work out, not its weights.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from benchmarks.txt2img import CACHE, ENVIRONMENT, ROOT, make_model
 
 SYSTEMS = ("diffusers", "inkwash")
-PARTS = ("step", "decode")
+PARTS = ("step", "decode", "picture")
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def main() -> None:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[512, 1024], help="pixels a side")
-    parser.add_argument("--only", choices=PARTS, help="one of the two parts")
+    parser.add_argument("--only", choices=PARTS, help="one of the three parts")
     parser.add_argument("--system", choices=SYSTEMS, help="one of the two systems")
     parser.add_argument("--dtype", default="auto", help="ours; diffusers runs its default, float32")
     parser.add_argument("--limit", type=float, default=0.0, help="ours: GB, as --memory-limit")

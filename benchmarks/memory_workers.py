@@ -1,6 +1,6 @@
 """One measurement of ``benchmarks/memory.py`` in this process.
 
-Arguments: system, "step" or "decode", model folder, pixels a side, dtype, limit in GB, policy.
+Arguments: system, "step", "decode" or "picture", model folder, pixels a side, dtype, limit in GB, policy.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from benchmarks.workers import peak_gigabytes, seconds
+from benchmarks.workers import NEGATIVE, PROMPT, Diffusers, peak_gigabytes, seconds
 from inkwash.core import allocators
+
+STEPS = 1
+"""Of a whole picture: its peak does not depend on their number."""
 
 
 def main() -> None:
@@ -28,7 +30,7 @@ def main() -> None:
 def inkwash(part: str, path: Path, size: int, dtype: str, limit: float, policy: str) -> Callable[[], None]:
     import torch
 
-    from inkwash import Engine
+    from inkwash import Engine, GenerateRequest
     from inkwash.core.settings import Memory
     from inkwash.generation.loop import denoise
     from inkwash.generation.run import Denoise, Row
@@ -38,29 +40,20 @@ def inkwash(part: str, path: Path, size: int, dtype: str, limit: float, policy: 
     latents = torch.randn(4, size // 8, size // 8)
     if part == "decode":
         return lambda: _forget(model.decode(latents))
+    if part == "picture":
+        request = GenerateRequest(
+            prompt=PROMPT, negative_prompt=NEGATIVE, seed=1, steps=STEPS, sampler="DDIM", width=size, height=size,
+            model=str(path),
+        )  # fmt: skip
+        return lambda: _forget(engine.generate(request))
     rows = tuple(Row(latents, 2.0, torch.randn(77, model.spec.unet.context_width)) for _ in range(2))
     return lambda: _forget(denoise([Denoise(model, rows)]))
 
 
 def diffusers(part: str, path: Path, size: int) -> Callable[[], None]:
-    import diffusers
-    import torch
-
-    library: Any = diffusers
-    latents = torch.randn(2, 4, size // 8, size // 8)
-    vae = library.AutoencoderKL.from_pretrained(path / "vae")
-    vae.enable_tiling()
-    unet = library.UNet2DConditionModel.from_pretrained(path / "unet")
-    context = torch.randn(2, 77, unet.config.cross_attention_dim)
-
-    def work() -> None:
-        with torch.no_grad():
-            if part == "decode":
-                vae.decode(latents[:1])
-            else:
-                unet(latents, 500, encoder_hidden_states=context)
-
-    return work
+    system = Diffusers(path, size, STEPS, "auto")
+    system.pipeline.vae.enable_tiling()
+    return {"step": system.step, "decode": system.decode, "picture": system.picture}[part]
 
 
 def _forget(value: object) -> None:

@@ -43,6 +43,7 @@ class LatentSettings:
     shard: int
     shards: int
     close: float
+    large_shards: int
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,9 @@ class UNetSettings:
     hard: float
     min_snr: float
     lift: float
+    large: float
+    large_batch: int
+    large_below: int
     minutes: float
 
 

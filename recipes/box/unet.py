@@ -86,23 +86,28 @@ def _work(worker: Worker, settings: Settings) -> None:
     own, world, tokens = settings.unet, subjects(settings.world.subjects), Tokens()
     rng = np.random.default_rng([worker.index, int(worker.training.counters[0])])
     speaker = Speaker(world, tokens.words, rng)
-    painter, batches = cast(Painter, worker.training.module), Batches(settings, rng)
+    painter = cast(Painter, worker.training.module)
+    native, large = Batches(settings, rng, 1), Batches(settings, rng, 2)
+    levels = len(STABLE_DIFFUSION.alphas_cumprod)
 
     def loss_of(_: int) -> Tensor:
-        latents, scenes = batches.draw(own.batch)
+        twice = bool(large.paths()) and rng.random() < own.large
+        latents, scenes = large.draw(own.large_batch) if twice else native.draw(own.batch)
         ids = tokens.ids([speaker.caption(scene) for scene in scenes])
         x0 = (torch.from_numpy(latents).float().to(device()) - painter.mean) / painter.deviation
-        return diffusion_loss(painter, x0, ids.to(device()), own.min_snr, own.lift)
+        below = own.large_below if twice else levels
+        return diffusion_loss(painter, x0, ids.to(device()), own.min_snr, own.lift, below)
 
     worker.run(loss_of, [own.rate, own.rate, own.text_rate])
 
 
-def diffusion_loss(painter: Painter, x0: Tensor, ids: Tensor, gamma: float, lift: float) -> Tensor:
+def diffusion_loss(painter: Painter, x0: Tensor, ids: Tensor, gamma: float, lift: float, below: int) -> Tensor:
     """Squared error of the predicted noise, weighted by arXiv:2303.09556 and further by alphas_cumprod ** -lift.
 
     The noisiest levels, where text and layout decide, have small errors and would hardly be heard.
+    below: of the noise levels 0..999 only those under this one.
     """
-    t = torch.randint(0, len(STABLE_DIFFUSION.alphas_cumprod), (len(x0),), device=x0.device)
+    t = torch.randint(0, below, (len(x0),), device=x0.device)
     noise = torch.randn_like(x0)
     noisy = add_noise(x0, noise, t, STABLE_DIFFUSION)
     with torch.autocast(x0.device.type, torch.bfloat16):
@@ -116,14 +121,17 @@ def diffusion_loss(painter: Painter, x0: Tensor, ids: Tensor, gamma: float, lift
 class Batches:
     """Random scenes of a random shard; after a shard's worth another is read, new ones as they appear."""
 
-    def __init__(self, settings: Settings, rng: np.random.Generator) -> None:
-        self.settings, self.rng = settings, rng
+    def __init__(self, settings: Settings, rng: np.random.Generator, scale: int) -> None:
+        self.settings, self.rng, self.scale = settings, rng, scale
         self.order: list[int] = []
+
+    def paths(self) -> list[Path]:
+        return shard_paths(self.settings, self.scale)
 
     def draw(self, count: int) -> tuple[NDArray[np.float16], list[Scene]]:
         """Latents (count, 4, h, w) and their scenes."""
         if len(self.order) < count:
-            paths: list[Path] = shard_paths(self.settings)
+            paths = self.paths()
             self.latents, self.scenes = load_shard(paths[self.rng.integers(len(paths))])
             self.order = list(self.rng.choice(len(self.scenes), len(self.scenes), p=self._shares()))
         picked, self.order = self.order[:count], self.order[count:]

@@ -9,8 +9,9 @@ import itertools
 import pytest
 
 from inkwash.core.request import GenerateRequest
+from inkwash.generation.drawing import Finish, draw
 from inkwash.generation.engine import Engine
-from inkwash.generation.job import Finish, draw, plan
+from inkwash.generation.job import plan
 from inkwash.generation.loop import Loop
 from inkwash.generation.wording import Library
 from inkwash.runtime.sharing import SharingCheck

@@ -38,7 +38,7 @@ def test_a_prediction_goes_over_what_the_file_says(engine: Engine) -> None:
 def test_overridden_requests_share_one_view_of_one_model(engine: Engine) -> None:
     request = GenerateRequest(**ASKED, model="tiny", prediction="v_prediction")  # type: ignore[arg-type]
     model = engine.model("tiny")
-    one, two = (engine._predicting(model, request) for _ in range(2))
+    one, two = (engine.stock.predicting(model, request) for _ in range(2))
     assert one is two
     assert one.unet is model.unet
     assert (one.spec.prediction, model.spec.prediction) == ("v", "eps")

@@ -9,48 +9,37 @@ from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
-from weakref import WeakKeyDictionary
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from inkwash.checkpoint import Catalog, Entry, HashCache, ModelSpec, detect, short_hash
-from inkwash.checkpoint.spec import Prediction
-from inkwash.checkpoint.upscalers import find_upscaler
+from inkwash.checkpoint import Catalog, HashCache
 from inkwash.core import settings
-from inkwash.core.choices import LATENT_UPSCALERS, PICTURE_UPSCALERS, prediction_named
-from inkwash.core.errors import InkwashError, OutOfMemory
-from inkwash.core.estimates import unet_memory
+from inkwash.core.choices import LATENT_UPSCALERS
+from inkwash.core.errors import OutOfMemory
 from inkwash.core.extras import Extras
 from inkwash.core.limits import Limits
 from inkwash.core.masks import flattened
-from inkwash.core.progress import Decoding, Drawn, Event, Loading, Progress, Started, Step
+from inkwash.core.progress import Decoding, Drawn, Event, Progress, Started, Step
 from inkwash.core.request import GenerateRequest, Result
+from inkwash.generation.drawing import Finish, draw
 from inkwash.generation.extras import enlarging
-from inkwash.generation.job import Finish, Job, Origin, draw, infotext_of, memory_of, plan, started, warnings_of
+from inkwash.generation.job import Job, memory_of, plan
 from inkwash.generation.latents import enlarged
 from inkwash.generation.session import SIDE_BY_SIDE, Session, View, Work
+from inkwash.generation.stock import Stock
 from inkwash.generation.suits import needs_depth
+from inkwash.generation.telling import infotext_of, origin_of, started, warnings_of
+from inkwash.generation.tools import Tools
 from inkwash.generation.wording import Library
-from inkwash.imaging import learned
-from inkwash.imaging.depth import DepthEstimator, find_estimator, load_estimator, own_estimator
-from inkwash.imaging.learned import Learned
-from inkwash.imaging.upscale import Resampling, Upscaler
-from inkwash.models.sparing import POLICIES, Policy, held_size, load_by
+from inkwash.imaging.depth import own_estimator
+from inkwash.imaging.upscale import Upscaler
 from inkwash.models.stable_diffusion import StableDiffusion
 from inkwash.models.tiling import tiling
 from inkwash.runtime.device import Compute, choose
-from inkwash.runtime.memory import available_memory, check_memory, memory_errors, weights_budget
+from inkwash.runtime.memory import check_memory, memory_errors, weights_budget
 from inkwash.runtime.sharing import SharingCheck
-from inkwash.runtime.shelf import Shelf
-
-PREDICTION_OF: dict[str, Prediction] = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}
-
-UPSCALERS_KEPT = 3
-
-Key = tuple[Path, Path | None, bool]
-"""What tells models in memory apart: file, separate VAE, whether the U-Net is the EMA copy."""
 
 
 class Engine:
@@ -81,14 +70,10 @@ class Engine:
         self.compute: Compute = choose(device, dtype)
         self.sharing = SharingCheck()
         self.limits = limits or settings.load().limits
-        self._depth: tuple[Path, DepthEstimator] | None = None  # the one used last
         self.memory = memory or settings.load().memory
-        self.limit = int(self.memory.limit * 1e9) or None
+        self.stock = Stock(self.catalog, self.compute, self.memory)
         budget = weights_budget(self.compute.device, self.memory.gigabytes)
-        self._models: Shelf[Key, StableDiffusion] = Shelf(self.memory.models, budget)
-        self._views: WeakKeyDictionary[StableDiffusion, dict[str, StableDiffusion]] = WeakKeyDictionary()
-        self._upscalers: Shelf[Path, Learned] = Shelf(UPSCALERS_KEPT, budget // 4)
-        self._policies: dict[Key, Policy] = {}  # of models that were loaded
+        self.tools = Tools(self.catalog, self.folder, self.compute, budget // 4)
 
     def __enter__(self) -> Engine:
         return self
@@ -100,67 +85,27 @@ class Engine:
 
     def close(self) -> None:
         """Let go of the models' memory."""
-        self._models.clear()
-        self._upscalers.clear()
-        self._depth = None
+        self.stock.clear()
+        self.tools.clear()
 
     def model(
         self, name: str | None = None, vae: str | None = None, progress: Progress | None = None, *, ema: bool = False
     ) -> StableDiffusion:
-        """The model of that name, loaded now unless it is still in memory; those used longest ago make room for it.
+        """The model of that name, as ``Stock.model`` has it."""
+        return self.stock.model(name, vae, progress, ema=ema)
 
-        ema: with the U-Net's EMA copy.  Raises ModelNotFound (with near misses), DamagedFile, UnsupportedModel,
-        InvalidRequest if there is no EMA copy.
-        """
-        key = self._key(name, vae, ema)
-        model = self._models.get(key)
-        if model is None:
-            if progress:
-                progress(Loading(self.catalog.find(name).name))
-            spec = detect(key[0])
-            self._models.make_room(held_size("resident", spec, self.compute), self.free())
-            policy = self._policies[key] = self._policy(key, spec)
-            model = dataclasses.replace(load_by(policy, *key[:2], self.compute, spec, ema=ema), limit=self.limit)
-            self._models.put(key, model, held_size(policy, spec, self.compute))
-        return model
+    def holds(self, model: str | None, vae: str | None, ema: bool = False) -> bool:
+        """Whether this model is in memory, as far as is known without reading anything."""
+        return self.stock.holds(model, vae, ema)
 
-    def free(self) -> int:
-        """Bytes that may still be taken where this engine computes."""
-        return available_memory(self.compute.device, self.limit)
-
-    def _policy(self, key: Key, spec: ModelSpec) -> Policy:
-        """What is told; else what drawing last fell back to; else the first whose weights and a picture fit."""
-        if self.memory.policy in POLICIES:
-            return self.memory.policy
-        if key in self._policies:
-            return self._policies[key]
-        picture = unet_memory(spec.native_size**2, 2, self.compute.dtype, spec.unet.channels[0])
-        room = self.free() - picture
-        return next((one for one in POLICIES if held_size(one, spec, self.compute) <= room), POLICIES[-1])
-
-    def _lighten(self, request: GenerateRequest) -> bool:
-        """Have the request's model loaded by the next policy when it is asked for; False: there is none to go to."""
-        key = self._key(request.model, request.vae, request.ema)
-        after = POLICIES.index(self._policies.get(key, POLICIES[-1])) + 1
-        if self.memory.policy in POLICIES or after == len(POLICIES):
-            return False
-        self._policies[key] = POLICIES[after]
-        self._models.drop(key)
-        return True
+    def upscaler(self, name: str, near: Sequence[str] = ()) -> Upscaler:
+        """What enlarges pictures under that name, as ``Tools.upscaler`` has it."""
+        return self.tools.upscaler(name, near)
 
     def others(self, request: GenerateRequest, progress: Progress | None = None) -> dict[str, StableDiffusion]:
         """The hires and refiner models of a request, by name.  Raises as ``model`` does."""
         names = {name for name in (request.refiner, request.hires and request.hires.model) if name}
         return {name: self.model(name, request.vae, progress) for name in sorted(names)}
-
-    def upscaler(self, name: str, near: Sequence[str] = ()) -> Upscaler:
-        """What enlarges pictures under that name; a learned one is loaded now unless it is still in memory.
-
-        near: further names that an error may propose.  Raises InvalidRequest with the nearest names, DamagedFile,
-        UnsupportedModel.
-        """
-        found = find_upscaler(self.catalog, name, PICTURE_UPSCALERS, near)
-        return Resampling(found) if isinstance(found, str) else self._learned(found)
 
     def enlarge(self, extras: Extras, progress: Progress | None = None) -> tuple[Image.Image, str]:
         """The first picture of ``extras`` enlarged, and A1111's line about it.
@@ -179,33 +124,13 @@ class Engine:
                 ended.result()
         return found[0]
 
-    def _learned(self, entry: Entry) -> Learned:
-        upscaler = self._upscalers.get(entry.path)
-        if upscaler is None:
-            self._upscalers.make_room(entry.path.stat().st_size, available_memory(self.compute.device))
-            upscaler = learned.load(entry.path, self.compute, entry.name)
-            self._upscalers.put(entry.path, upscaler, upscaler.nbytes)
-        return upscaler
-
-    def depth_estimator(self, model: StableDiffusion | None = None, name: str | None = None) -> DepthEstimator:
-        """The depth model of that name in models/depth; else the one ``model`` carries; else the first there.
-
-        Raises ModelNotFound, UnsupportedModel, DamagedFile, MissingLibrary.
-        """
-        own = own_estimator(model.spec) if model and name is None else None
-        path = own or find_estimator(self.folder, name)
-        if self._depth is None or self._depth[0] != path:
-            self._depth = None  # two of them need not lie in memory
-            self._depth = path, load_estimator(path, self.compute)
-        return self._depth[1]
-
     def _estimated_depth(self, request: GenerateRequest, models: Sequence[StableDiffusion]) -> Image.Image | None:
         """Of the request's picture, if a model draws over a depth map and none is given."""
         image = request.init_image
         if request.depth is not None or image is None or not hasattr(image, "getbands") or not needs_depth(models):
             return None
         carrier = next((model for model in models if own_estimator(model.spec)), None)
-        return self.depth_estimator(carrier)(flattened(image))
+        return self.tools.depth_estimator(carrier)(flattened(image))
 
     def _second_pass_upscaler(self, request: GenerateRequest) -> Upscaler | None:
         """None: the hires pass enlarges latents, or there is none."""
@@ -237,7 +162,7 @@ class Engine:
             try:
                 return self._alone(request, tell)
             except OutOfMemory:
-                if drawn or not self._lighten(request):  # pictures that were handed out are not drawn again
+                if drawn or not self.stock.lighten(request):  # pictures that were handed out are not drawn again
                     raise
 
     def _alone(self, request: GenerateRequest, progress: Progress) -> Result:
@@ -285,82 +210,32 @@ class Engine:
         tell: Progress = progress or (lambda event: None)
         with memory_errors(request):
             job = self._job(request, view, progress)
-            while memory_of(job) > self.free() and self._lighten(request):
+            while memory_of(job) > self.stock.free() and self.stock.lighten(request):
                 del job  # and with it the model
                 job = self._job(request, view, progress)
-            check_memory(job.request, memory_of(job), self.compute.device, self.limit)
+            check_memory(job.request, memory_of(job), self.compute.device, self.stock.limit)
             strict = self._strict(job.request)
             tell(started(job))
-            origin = self._origin(request)
+            origin = origin_of(self.catalog, request)
         batches = (
             [draw(job, picture, infotext_of(job, picture, origin), tell) for picture in batch]
             for batch in job.batches()
         )
-        warnings = warnings_of(job) + self._said_of_memory(request)
+        warnings = warnings_of(job) + self.stock.notes(request)
         return Work(job.request, batches, lambda values: _result(job, values, warnings, start), strict, warnings)
 
     def _job(self, request: GenerateRequest, view: View | None, progress: Progress | None) -> Job:
         upscaler = self._second_pass_upscaler(request)  # first: a wrong name is told before a model is loaded
         others = self.others(request, progress)
-        own = self._predicting(self.model(request.model, request.vae, progress, ema=request.ema), request)
+        own = self.stock.predicting(self.model(request.model, request.vae, progress, ema=request.ema), request)
         seen = _seen(request, view)
         others = {name: seen(other) for name, other in others.items()}
         depth = self._estimated_depth(request, [own, *others.values()])
         upscalers = upscaler, self._source_upscaler(request)
         return plan(request, seen(own), self.library, others, *upscalers, self.limits, depth)
 
-    def _said_of_memory(self, request: GenerateRequest) -> list[str]:
-        """That a model is not all in memory, where nobody asked for that."""
-        policy = self._policies.get(self._key(request.model, request.vae, request.ema), "resident")
-        if policy == "resident" or self.memory.policy in POLICIES:
-            return []
-        return [f"Memory is short: the model's weights come in part by part (policy {policy}), which takes longer."]
-
-    def _predicting(self, model: StableDiffusion, request: GenerateRequest) -> StableDiffusion:
-        """The model, taken to predict what the request says: the same weights, and the same view for every request."""
-        if request.prediction is None:
-            return model
-        wanted = PREDICTION_OF[prediction_named(request.prediction)]
-        views = self._views.setdefault(model, {})
-        if wanted not in views:
-            views[wanted] = dataclasses.replace(model, spec=detect(model.spec.path, prediction=wanted))
-        return views[wanted]
-
-    def holds(self, model: str | None, vae: str | None, ema: bool = False) -> bool:
-        """Whether this model is in memory, as far as is known without reading anything."""
-        try:
-            return self._key(model, vae, ema) in self._models
-        except InkwashError:
-            return True  # a name that means nothing changes nothing
-
-    def _key(self, name: str | None, vae: str | None, ema: bool) -> Key:
-        entry = self.catalog.find(name)
-        separate = self.catalog.vae_of(entry, vae)
-        return entry.path, separate.path if separate else None, ema
-
     def _strict(self, request: GenerateRequest) -> bool:
         return self.compute.device.type == "cpu" if request.strict is None else request.strict
-
-    def _origin(self, request: GenerateRequest) -> Origin:
-        """Names and hashes of the files in use, as A1111 writes them."""
-        entry = self.catalog.with_hash(self.catalog.find(request.model))
-        vae = self.catalog.vae_of(entry, request.vae)
-        vae = self.catalog.with_hash(vae) if vae else None
-        return Origin(
-            entry.name,
-            _short(entry),
-            vae.path.name if vae else None,
-            _short(vae) if vae else None,
-            hires_name=self._titled(request.hires.model if request.hires else None),
-            refiner_name=self._titled(request.refiner),
-        )
-
-    def _titled(self, name: str | None) -> str | None:
-        """A1111's way to name a second model: "name [hash]"."""
-        if not name:
-            return None
-        entry = self.catalog.with_hash(self.catalog.find(name))
-        return f"{entry.name} [{_short(entry)}]" if entry.sha256 else entry.name
 
 
 def _seen(request: GenerateRequest, view: View | None) -> View:
@@ -393,10 +268,6 @@ def counted(tell: Progress, first: int, total: int) -> Progress:
         tell(event)
 
     return told
-
-
-def _short(entry: Entry) -> str | None:
-    return short_hash(entry.sha256) if entry.sha256 else None
 
 
 def _of_one_size(latents: list[Tensor]) -> list[Tensor]:
