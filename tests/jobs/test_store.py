@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from tests.jobs.conftest import Room
 
-from inkwash.jobs import store
+from inkwash.jobs import forgetting
 from inkwash.jobs.protocol import ATTEMPTS, INTERRUPTIONS, JobNotFound, QueueFull, StaleLease
 from inkwash.jobs.store import LEASE
 
@@ -230,7 +230,7 @@ def test_traces_go_with_their_job(make_room: Callable[..., Room]) -> None:
 
 
 def test_explanations_are_forgotten_sooner(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(store.REMEMBERED, "explain", 1)
+    monkeypatch.setitem(forgetting.REMEMBERED, "explain", 1)
     jobs = [room.submit(kind="explain"), room.submit(), room.submit(kind="explain")]
     for _ in jobs:
         room.store.finish(room.claim())
