@@ -16,14 +16,15 @@ from PIL import Image
 from torch import Tensor
 
 from inkwash.checkpoint import Catalog, Entry, HashCache, ModelSpec, detect, short_hash
+from inkwash.checkpoint.restorers import find_restorer
 from inkwash.checkpoint.spec import Prediction
 from inkwash.checkpoint.upscalers import find_upscaler
 from inkwash.core import settings
 from inkwash.core.choices import LATENT_UPSCALERS, PICTURE_UPSCALERS, prediction_named
 from inkwash.core.errors import InkwashError, OutOfMemory
 from inkwash.core.estimates import unet_memory
-from inkwash.core.extras import Extras
-from inkwash.core.limits import Limits
+from inkwash.core.extras import Extras, FaceRestoration
+from inkwash.core.limits import Limits, face_restorer
 from inkwash.core.masks import flattened
 from inkwash.core.progress import Decoding, Drawn, Event, Loading, Progress, Started, Step
 from inkwash.core.request import GenerateRequest, Result
@@ -35,7 +36,10 @@ from inkwash.generation.suits import needs_depth
 from inkwash.generation.wording import Library
 from inkwash.imaging import learned
 from inkwash.imaging.depth import DepthEstimator, find_estimator, load_estimator, own_estimator
+from inkwash.imaging.faces import finder
 from inkwash.imaging.learned import Learned
+from inkwash.imaging.restorers import FaceRestorer, load_restorer
+from inkwash.imaging.restoring import Restoring
 from inkwash.imaging.upscale import Resampling, Upscaler
 from inkwash.models.sparing import POLICIES, Policy, held_size, load_by
 from inkwash.models.stable_diffusion import StableDiffusion
@@ -47,7 +51,7 @@ from inkwash.runtime.shelf import Shelf
 
 PREDICTION_OF: dict[str, Prediction] = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}
 
-UPSCALERS_KEPT = 3
+UPSCALERS_KEPT, RESTORERS_KEPT = 3, 2
 
 Key = tuple[Path, Path | None, bool]
 """What tells models in memory apart: file, separate VAE, whether the U-Net is the EMA copy."""
@@ -88,6 +92,7 @@ class Engine:
         self._models: Shelf[Key, StableDiffusion] = Shelf(self.memory.models, budget)
         self._views: WeakKeyDictionary[StableDiffusion, dict[str, StableDiffusion]] = WeakKeyDictionary()
         self._upscalers: Shelf[Path, Learned] = Shelf(UPSCALERS_KEPT, budget // 4)
+        self._restorers: Shelf[Path, FaceRestorer] = Shelf(RESTORERS_KEPT, budget // 4)
         self._policies: dict[Key, Policy] = {}  # of models that were loaded
 
     def __enter__(self) -> Engine:
@@ -102,6 +107,7 @@ class Engine:
         """Let go of the models' memory."""
         self._models.clear()
         self._upscalers.clear()
+        self._restorers.clear()
         self._depth = None
 
     def model(
@@ -162,8 +168,8 @@ class Engine:
         found = find_upscaler(self.catalog, name, PICTURE_UPSCALERS, near)
         return Resampling(found) if isinstance(found, str) else self._learned(found)
 
-    def enlarge(self, extras: Extras, progress: Progress | None = None) -> tuple[Image.Image, str]:
-        """The first picture of ``extras`` enlarged, and A1111's line about it.
+    def enlarge(self, extras: Extras, progress: Progress | None = None) -> tuple[Image.Image, str, list[str]]:
+        """The first picture of ``extras`` enlarged, its faces restored; A1111's line about it, and warnings.
 
         Raises InkwashError for whatever a person can mend; Cancelled when ``progress`` raised it.
         """
@@ -173,11 +179,24 @@ class Engine:
             found.append((large, told))
 
         session = Session(self)
-        session.take(enlarging(extras, self.upscaler, progress or (lambda event: None), keep))
-        while not found:
+        session.take(enlarging(extras, self.upscaler, self.faces, progress or (lambda event: None), keep))
+        while True:
             for ended in session.step():
-                ended.result()
-        return found[0]
+                warnings: list[str] = ended.result()
+                return *found[0], warnings
+
+    def faces(self, wanted: FaceRestoration) -> Restoring:
+        """How faces are restored; the restorer is loaded now unless it is still in memory.
+
+        Raises MissingLibrary, ModelNotFound, InvalidRequest with the names there are, DamagedFile, UnsupportedModel.
+        """
+        entry = find_restorer(self.catalog, wanted.restorer)
+        restorer = self._restorers.get(entry.path)
+        if restorer is None:
+            self._restorers.make_room(entry.path.stat().st_size, available_memory(self.compute.device))
+            restorer = load_restorer(entry.path, self.compute, entry.name)
+            self._restorers.put(entry.path, restorer, restorer.nbytes)
+        return Restoring(finder(), restorer, wanted.visibility, wanted.weight)
 
     def _learned(self, entry: Entry) -> Learned:
         upscaler = self._upscalers.get(entry.path)
@@ -218,6 +237,14 @@ class Engine:
         enlarging = request.sd_upscale or request.tiled
         name = enlarging.upscaler if enlarging else None
         return self.upscaler(name) if name and request.init_image is not None else None
+
+    def _faces(self, request: GenerateRequest) -> tuple[Restoring | None, GenerateRequest]:
+        """How the request's faces are restored, if they are, and the request with the restorer's own name."""
+        name = face_restorer(request.restore_faces)
+        if name is None:
+            return None, request
+        faces = self.faces(FaceRestoration(restorer=name, weight=request.codeformer_weight))
+        return faces, dataclasses.replace(request, restore_faces=faces.restorer.name)
 
     def generate(self, request: GenerateRequest, progress: Progress | None = None) -> Result:
         """Draw batch_count x batch_size pictures: batches one after another, the pictures of a batch side by side.
@@ -301,13 +328,14 @@ class Engine:
 
     def _job(self, request: GenerateRequest, view: View | None, progress: Progress | None) -> Job:
         upscaler = self._second_pass_upscaler(request)  # first: a wrong name is told before a model is loaded
+        faces, request = self._faces(request)
         others = self.others(request, progress)
         own = self._predicting(self.model(request.model, request.vae, progress, ema=request.ema), request)
         seen = _seen(request, view)
         others = {name: seen(other) for name, other in others.items()}
         depth = self._estimated_depth(request, [own, *others.values()])
         upscalers = upscaler, self._source_upscaler(request)
-        return plan(request, seen(own), self.library, others, *upscalers, self.limits, depth)
+        return plan(request, seen(own), self.library, others, *upscalers, self.limits, depth, faces)
 
     def _said_of_memory(self, request: GenerateRequest) -> list[str]:
         """That a model is not all in memory, where nobody asked for that."""

@@ -31,12 +31,13 @@ from inkwash.generation.pictures import as_image
 from inkwash.generation.prepare import sampling_of, settle
 from inkwash.generation.refine import Enlarging, enlarge, enlarging_of, second_pass
 from inkwash.generation.regions import box_of, region_shares
-from inkwash.generation.run import Decode, Encode, Enlarge, Run
+from inkwash.generation.run import Decode, Encode, Enlarge, RestoreFaces, Run
 from inkwash.generation.sd_upscale import Mosaic, mosaic_of, tile_by_tile
 from inkwash.generation.suits import check_depth, check_enlarging
 from inkwash.generation.tasks import Drawing, Refiner, RegionWish, Sampling, Watch, Wishes, img2img, txt2img, upscale
 from inkwash.generation.tiled import tiles_of
 from inkwash.generation.wording import Library, Wording, word
+from inkwash.imaging.restoring import Restoring
 from inkwash.imaging.upscale import Upscaler
 from inkwash.models.stable_diffusion import StableDiffusion
 from inkwash.prompt import advise, load_tokenizer, parse_networks
@@ -70,6 +71,7 @@ class Job:
     refiner: Refiner | None = None
     source_upscaler: Upscaler | None = None  # of the picture it starts from
     mosaic: Mosaic | None = None  # of SD upscale
+    faces: Restoring | None = None  # of what was drawn, before it is put back into what was there
 
     @property
     def last_model(self) -> StableDiffusion:
@@ -149,11 +151,13 @@ def plan(
     source_upscaler: Upscaler | None = None,
     limits: Limits | None = None,
     depth: Image.Image | None = None,
+    faces: Restoring | None = None,
 ) -> Job:
     """Decide everything before anything is drawn.  others: hires and refiner models, by name.
 
     upscaler, source_upscaler: of pictures, where the hires pass names one, or the picture to start from is enlarged.
     limits: of what may be asked for.  depth: as estimated of the picture, where the request gives none.
+    faces: how they are restored.
 
     Raises InvalidRequest.
     """
@@ -189,6 +193,7 @@ def plan(
         refiner=_refiner(settled, others, last),
         source_upscaler=source_upscaler,
         mosaic=mosaic_of(settled, redrawn, model.latent_factor) if redrawn else None,
+        faces=faces,
     )
 
 
@@ -323,7 +328,7 @@ def drawn(job: Job, picture: Picture, tell: Progress) -> Run[Made]:
         drawing, model, step = Drawing(early.denoised), early.model, early.step
     _check_finite(drawing.latents, picture)
     tell(Decoding(picture.index, len(job.pictures)))
-    image = as_image((yield Decode(model, drawing.latents)))
+    image = yield from _with_faces(job, as_image((yield Decode(model, drawing.latents))))
     if canvas is not None:
         image = canvas.finish(image, None if drawing.moved is None else as_image(drawing.moved.cpu()))
     return Made(drawing.latents.cpu(), image, step)
@@ -355,8 +360,12 @@ def upscaled(job: Job, mosaic: Mosaic, picture: Picture, tell: Progress) -> Run[
     latents, whole = yield from tile_by_tile(job.model, mosaic, large, one, job.request.keep_structure or 0.0)
     tell(Decoding(picture.index, len(job.pictures)))
     colours = large if job.request.color_correction else None
-    image = Canvas(large, colours=colours).finish(as_image(whole))
+    image = Canvas(large, colours=colours).finish((yield from _with_faces(job, as_image(whole))))
     return Made(latents, image, ended[0] if ended else None)
+
+
+def _with_faces(job: Job, image: Image.Image) -> Run[Image.Image]:
+    return image if job.faces is None else (yield RestoreFaces(job.faces, image))
 
 
 def _canvas(job: Job) -> Run[Canvas | None]:
