@@ -10,8 +10,10 @@ import torch
 from PIL import Image
 from tests.support import faces
 from tests.support.facenet import facenet
+from torch.nn import functional as F
 
 from inkwash.imaging.faces import Face, FaceFinder, cut, distinct, scales, squared
+from inkwash.imaging.sums import bins, means, summed
 
 
 def at(face: Face, wanted: np.ndarray, within: float) -> bool:
@@ -75,6 +77,17 @@ def test_the_pyramid_ends_where_the_window_is_as_large_as_the_picture() -> None:
     assert scales(10, 10) == []
 
 
+@pytest.mark.parametrize("size", [(12, 12), (37, 50), (5, 3), (80, 60)])
+def test_means_over_areas_are_pytorchs(size: tuple[int, int]) -> None:
+    """Of the whole picture in one window, and of a part of it, within float32 rounding of values up to 255."""
+    pixels = torch.randint(0, 256, (3, 60, 50), generator=torch.Generator().manual_seed(2))
+    rows, columns = (bins(torch.tensor([0, 7]), torch.tensor([side, 20]), count)
+                     for side, count in zip((60, 50), size, strict=True))  # fmt: skip
+    found = means(summed(pixels), rows, columns)
+    for one, part in zip(found, (pixels, pixels[:, 7:27, 7:27]), strict=True):
+        torch.testing.assert_close(one, F.interpolate(part[None].float(), size, mode="area")[0], rtol=0, atol=1e-4)
+
+
 def test_of_boxes_that_overlap_the_best_is_kept() -> None:
     boxes = torch.tensor([[0, 0, 10, 10], [1, 0, 11, 10], [20, 20, 30, 30], [2, 2, 6, 6.0]])
     scores = torch.tensor([0.8, 0.9, 0.7, 0.6])
@@ -85,9 +98,9 @@ def test_of_boxes_that_overlap_the_best_is_kept() -> None:
 
 
 def test_what_lies_beyond_the_picture_is_black_and_what_lies_outside_is_left_out() -> None:
-    pixels = torch.full((3, 8, 8), 255.0)
+    table = summed(torch.full((3, 8, 8), 255))
     boxes = torch.tensor([[-3, 1, 4, 8], [20, 20, 30, 30], [1, 1, 8, 8.0]])
-    kept, windows = cut(pixels, boxes, 8)
+    kept, windows = cut(table, boxes, 8)
     assert kept.tolist() == boxes[[0, 2]].tolist()
     assert windows[1].unique().tolist() == [127.5 / 128]
     black, white = -127.5 / 128, 127.5 / 128

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from torch.nn import functional as F
 
 from inkwash.core.resizing import resize
+from inkwash.imaging.sums import bins, means, summed
 from inkwash.models.mtcnn import MTCNN, OUTPUT, REFINED, STRIDE, WINDOW, normalized
 from inkwash.models.mtcnn_files import load_mtcnn
 
@@ -58,9 +59,9 @@ class FaceFinder:
         shrink = min(LONGEST / max(picture.size), 1.0)
         small = (max(round(picture.width * shrink), 1), max(round(picture.height * shrink), 1))
         seen = picture if shrink == 1 else resize(picture, small)
-        pixels = torch.from_numpy(np.array(seen.convert("RGB"))).permute(2, 0, 1).float()
-        boxes = self._refined(pixels, self._proposals(pixels))
-        boxes, scores, landmarks = self._output(pixels, boxes)
+        table = summed(torch.from_numpy(np.array(seen.convert("RGB"))).permute(2, 0, 1))
+        boxes = self._refined(table, self._proposals(table))
+        boxes, scores, landmarks = self._output(table, boxes)
         back = torch.tensor([picture.width / small[0], picture.height / small[1]])
         found = [
             Face(_corners(box, back), float(score), (marks * back).double().numpy())
@@ -68,18 +69,21 @@ class FaceFinder:
         ]
         return sorted(found, key=lambda face: (face.box[0] - face.box[2]) * (face.box[3] - face.box[1]))
 
-    def _proposals(self, pixels: Tensor) -> Tensor:
-        """Windows of all sizes that may hold a face, (N, 4)."""
-        found = [self._at(pixels, scale) for scale in scales(pixels.shape[2], pixels.shape[1])]
+    def _proposals(self, table: Tensor) -> Tensor:
+        """Windows of all sizes that may hold a face, (N, 4).  table: the picture's sums."""
+        found = [self._at(table, scale) for scale in scales(table.shape[2] - 1, table.shape[1] - 1)]
         boxes, scores, corrections = (torch.cat(parts) for parts in zip(*found, strict=True)) if found else _nothing(4)
         chosen = distinct(boxes, scores, 0.7)
         boxes, corrections = boxes[chosen], corrections[chosen]
         return squared(boxes + corrections * _sides(boxes, 0))
 
-    def _at(self, pixels: Tensor, scale: float) -> tuple[Tensor, Tensor, Tensor]:
+    def _at(self, table: Tensor, scale: float) -> tuple[Tensor, Tensor, Tensor]:
         """Windows of one size: boxes (N, 4), probabilities (N,), corrections (N, 4)."""
-        size = int(pixels.shape[1] * scale + 1), int(pixels.shape[2] * scale + 1)
-        small = F.interpolate(pixels[None], size, mode="area")
+        rows, columns = (
+            bins(torch.tensor([0]), torch.tensor([side]), int(side * scale + 1))
+            for side in (table.shape[1] - 1, table.shape[2] - 1)
+        )
+        small = means(table, rows, columns)
         probability, corrections = (answer[0] for answer in self.network.pnet(normalized(small)))
         y, x = (probability >= self.thresholds[0]).nonzero(as_tuple=True)
         corner = torch.stack([x, y], dim=1) * STRIDE
@@ -88,26 +92,32 @@ class FaceFinder:
         chosen = distinct(boxes, scores, 0.5)
         return boxes[chosen], scores[chosen], corrections[chosen]
 
-    def _refined(self, pixels: Tensor, boxes: Tensor) -> Tensor:
-        boxes, windows = cut(pixels, boxes, REFINED)
-        answers = [self.network.rnet(part) for part in windows.split(TOGETHER)]
-        scores, corrections = (torch.cat(parts) for parts in zip(*answers, strict=True))
+    def _refined(self, table: Tensor, boxes: Tensor) -> Tensor:
+        boxes, (scores, corrections) = _looked_at(self.network.rnet, table, boxes, REFINED)
         sure = scores > self.thresholds[1]
         boxes, scores, corrections = boxes[sure], scores[sure], corrections[sure]
         chosen = distinct(boxes, scores, 0.7)
         return squared(boxes[chosen] + corrections[chosen] * _sides(boxes[chosen], 1))
 
-    def _output(self, pixels: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _output(self, table: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Boxes (N, 4), probabilities (N,) and landmarks (N, 5, 2)."""
-        boxes, windows = cut(pixels, boxes, OUTPUT)
-        answers = [self.network.onet(part) for part in windows.split(TOGETHER)]
-        scores, corrections, marks = (torch.cat(parts) for parts in zip(*answers, strict=True))
+        boxes, (scores, corrections, marks) = _looked_at(self.network.onet, table, boxes, OUTPUT)
         sure = scores > self.thresholds[2]
         boxes, scores, corrections, marks = boxes[sure], scores[sure], corrections[sure], marks[sure]
         landmarks = marks * _sides(boxes, 1)[:, None, :2] + boxes[:, None, :2] - 1
         boxes = boxes + corrections * _sides(boxes, 1)
         chosen = distinct(boxes, scores, 0.7, nested=True)
         return boxes[chosen], scores[chosen], landmarks[chosen]
+
+
+def _looked_at(network: Callable[[Tensor], Any], table: Tensor, boxes: Tensor, side: int) -> tuple[Tensor, Any]:
+    """The boxes that show something, and what the network says of each, some at a time."""
+    kept, answers = [], []
+    for part in boxes.split(TOGETHER):
+        shown, windows = cut(table, part, side)
+        kept.append(shown)
+        answers.append(network(windows))
+    return torch.cat(kept), tuple(torch.cat(each) for each in zip(*answers, strict=True))
 
 
 def finder() -> FaceFinder:
@@ -149,21 +159,16 @@ def squared(boxes: Tensor) -> Tensor:
     return torch.cat([corner, corner + 2 * half], dim=1)
 
 
-def cut(pixels: Tensor, boxes: Tensor, side: int) -> tuple[Tensor, Tensor]:
+def cut(table: Tensor, boxes: Tensor, side: int) -> tuple[Tensor, Tensor]:
     """Boxes that show something of the picture, (N, 4), and what they show, (N, 3, side, side), normalized.
 
-    pixels: (3, H, W) in 0..255.  Boxes count pixels from 1 and include the last.  Beyond the picture it is black.
+    table: the picture's sums.  Boxes count pixels from 1 and include the last.  Beyond the picture it is black.
     """
-    height, width = pixels.shape[1:]
-    kept, windows = [], []
-    for index, (left, top, right, bottom) in enumerate(boxes.trunc().long().tolist()):
-        x0, y0, x1, y1 = max(left - 1, 0), max(top - 1, 0), min(right, width), min(bottom, height)
-        if x1 > x0 and y1 > y0:
-            around = (x0 - left + 1, right - x1, y0 - top + 1, bottom - y1)
-            kept.append(index)
-            windows.append(F.interpolate(F.pad(pixels[None, :, y0:y1, x0:x1], around), (side, side), mode="area"))
-    empty = pixels.new_empty(0, 3, side, side)
-    return boxes[kept], normalized(torch.cat(windows)) if windows else empty
+    corners, size = boxes.trunc().long(), torch.tensor([table.shape[2] - 1, table.shape[1] - 1])
+    low, high = corners[:, :2] - 1, corners[:, 2:]
+    shown = (torch.minimum(high, size) > low.clamp(min=0)).all(1)
+    (x, y), (width, height) = low[shown].T, (high - low)[shown].T
+    return boxes[shown], normalized(means(table, bins(y, height, side), bins(x, width, side)))
 
 
 def _sides(boxes: Tensor, extra: int) -> Tensor:
