@@ -113,8 +113,8 @@ class FaceFinder:
 def _looked_at(network: Callable[[Tensor], Any], table: Tensor, boxes: Tensor, side: int) -> tuple[Tensor, Any]:
     """The boxes that show something, and what the network says of each, some at a time."""
     kept, answers = [], []
-    for part in boxes.split(TOGETHER):
-        shown, windows = cut(table, part, side)
+    for first in range(0, max(len(boxes), 1), TOGETHER):
+        shown, windows = cut(table, boxes[first : first + TOGETHER], side)
         kept.append(shown)
         answers.append(network(windows))
     return torch.cat(kept), tuple(torch.cat(each) for each in zip(*answers, strict=True))
