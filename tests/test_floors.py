@@ -32,8 +32,8 @@ NO_TORCH = {"core", "prompt"}
 DISTRIBUTIONS = {
     "PIL": "pillow", "huggingface_hub": "huggingface-hub", "yaml": "PyYAML", "psd_tools": "psd-tools",
 }  # fmt: skip
-# What uvicorn, Starlette and spandrel import by themselves.
-UNSEEN = {"httptools", "uvloop", "python-multipart"} | {"einops", "safetensors"}
+# What uvicorn, Starlette and spandrel import by themselves; and a package of which only the weights are read.
+UNSEEN = {"httptools", "uvloop", "python-multipart"} | {"einops", "safetensors"} | {"facenet-pytorch"}
 
 
 @dataclass(frozen=True)

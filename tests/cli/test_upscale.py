@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from tests.cli.conftest import FakeEngine
-from tests.support import upscalers
+from tests.support import faces, upscalers
 
 from inkwash.cli import main
 from inkwash.core import images
@@ -85,6 +85,34 @@ def test_mistakes_are_told_in_words(
     captured = capsys.readouterr()
     assert words in captured.err
     assert "Traceback" not in captured.err
+
+
+def test_faces_are_restored_and_no_more_if_so_asked(
+    folders: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folders / "library" / "models" / "GFPGAN" / "GFPGANv1.4.pth"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"x")
+    monkeypatch.setattr("inkwash.generation.engine.load_restorer", lambda path, compute, name: faces.negative())
+    monkeypatch.setattr("inkwash.generation.engine.finder", lambda: faces.Known(faces.LANDMARKS / 4))
+    grey, out = folders / "grey.png", folders / "out.png"
+    Image.new("RGB", (64, 48), (10, 20, 30)).save(grey)
+    flags = ["--upscaler", "None", "--restore-faces", "gfpgan", "--face-visibility", "0.5", "--out", str(out)]
+    assert main(["upscale", str(grey), *flags]) == 0
+    with Image.open(out) as made:
+        assert made.size == (64, 48)
+        assert made.getpixel((24, 24)) == (128, 128, 128)
+        assert made.getpixel((63, 47)) == (10, 20, 30)
+        assert made.info["postprocessing"] == "GFPGAN visibility: 0.5"
+    monkeypatch.setattr("inkwash.generation.engine.finder", faces.Known)
+    capsys.readouterr()
+    assert main(["upscale", str(grey), *flags]) == 0
+    assert "grey.png: No face was found" in capsys.readouterr().err
+
+
+def test_without_a_restorer_the_file_that_is_missing_is_named(photo: Path, capsys: Capture) -> None:
+    assert main(["upscale", str(photo), "--restore-faces", "CodeFormer"]) == 1
+    assert "codeformer-v0.1.0.pth into models/Codeformer" in capsys.readouterr().err
 
 
 def test_the_list_of_models_shows_upscalers(learned: str, engine: FakeEngine, capsys: Capture) -> None:

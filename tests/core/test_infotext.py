@@ -99,6 +99,18 @@ def test_write_is_laid_out_as_a1111_does() -> None:
     )
 
 
+def test_face_restoration_stands_where_a1111_has_it() -> None:
+    """Behind the seed; the weight, which A1111 leaves out, only where it is not the usual one."""
+    request = GenerateRequest(width=64, height=64, restore_faces="CodeFormer")
+    assert "Seed: 7, Face restoration: CodeFormer, Size: 64x64" in infotext.write(request, seed=7)
+    told = infotext.write(dataclasses.replace(request, codeformer_weight=0.25), seed=7)
+    assert told == infotext.write(request, seed=7) + ", CodeFormer weight: 0.25"
+    without = dataclasses.replace(request, restore_faces=None, codeformer_weight=0.25)
+    assert "ormer" not in infotext.write(without, seed=7)
+    theirs = "Steps: 20, Sampler: Euler, Seed: 7, Face restoration: GFPGAN, Size: 64x64"
+    assert infotext.to_request(infotext.parse(theirs)).restore_faces == "GFPGAN"
+
+
 names = st.text(min_size=1, max_size=30)
 unit = st.floats(0, 1)
 positive = st.floats(1e-6, 1e6)
@@ -109,6 +121,7 @@ sizes = st.integers(1, 1024).map(lambda eighth: eighth * 8)
 def requests(draw: st.DrawFn) -> GenerateRequest:
     """Any request as drawn: one picture, its seed known, sizes both given, no variation seed without strength."""
     strength = draw(st.just(0.0) | st.floats(0.001, 1))
+    restorer = draw(st.none() | names)
     resized = draw(st.booleans())
     return GenerateRequest(
         prompt=draw(st.text()),
@@ -147,6 +160,8 @@ def requests(draw: st.DrawFn) -> GenerateRequest:
         ngms=draw(unit),
         ngms_all_steps=draw(st.booleans()),
         skip_early_cfg=draw(unit),
+        restore_faces=restorer,
+        codeformer_weight=draw(unit) if restorer else 0.5,
         tiling=draw(st.booleans()),
         strict=draw(st.none() | st.booleans()),
         vae_tiles=draw(st.none() | st.builds(VaeTiles, fast=st.booleans())),

@@ -36,6 +36,7 @@ GOOD = GenerateRequest(prompt="a cat", width=512, height=512)
         ("sigmas", (1.0, 2.0), "14.6"),
         ("sigmas", (1.0,), "14.6"),
         ("sigmas", (math.inf, 1.0), "14.6"),
+        ("codeformer_weight", 1.5, "codeformer_weight"),
         ("denoising_strength", 2.0, "denoising_strength"),
         ("denoising_strength", -0.1, "denoising_strength"),
         ("mask_blur", math.nan, "mask_blur"),
@@ -133,3 +134,10 @@ def test_choose_and_nearest() -> None:
 def test_split_sampler(name: str, parts: tuple[str, str]) -> None:
     assert split_sampler(name) == parts
     assert split_sampler(name, "Karras") == (name, "Karras")
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"), [(None, None), ("", None), ("None", None), (" none ", None), (" GFPGAN ", "GFPGAN")]
+)
+def test_no_face_restorer_has_several_names(given: str | None, meant: str | None) -> None:
+    assert check(dataclasses.replace(GOOD, restore_faces=given)).restore_faces == meant

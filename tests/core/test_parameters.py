@@ -100,6 +100,8 @@ REQUESTS = st.builds(
     noise_inversion=st.none() | st.builds(NoiseInversion, retouch=NUMBERS),
     sd_upscale=st.none() | st.builds(SDUpscale, scale=NUMBERS),
     keep_structure=st.none() | NUMBERS,
+    restore_faces=st.none() | st.text(),
+    codeformer_weight=NUMBERS,
 )
 
 

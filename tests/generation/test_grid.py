@@ -40,7 +40,8 @@ def test_senseless_numbers_are_told(text: str) -> None:
     ("name", "field"),
     [("Seed", "seed"), ("CFG Scale", "cfg_scale"), ("cfg", "cfg_scale"), ("Checkpoint name", "model"),
      ("Hires steps", "hires.steps"), ("hires.upscaler", "hires.upscaler"), ("Denoising", "denoising_strength"),
-     ("Clip skip", "clip_skip"), ("Var. strength", "subseed_strength"), ("VAE", "vae"), ("s_noise", "s_noise")],
+     ("Clip skip", "clip_skip"), ("Var. strength", "subseed_strength"), ("VAE", "vae"), ("s_noise", "s_noise"),
+     ("Face restore", "restore_faces")],
 )  # fmt: skip
 def test_axes_go_by_many_names(name: str, field: str) -> None:
     assert grid.field_of(name) == field

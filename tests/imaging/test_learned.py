@@ -186,7 +186,7 @@ def test_what_is_no_upscaler_is_refused_in_words(tmp_path: Path) -> None:
     from inkwash.checkpoint.files import write
 
     write(tmp_path / "other.safetensors", {"something.weight": torch.zeros(3)})
-    with pytest.raises(UnsupportedModel, match="no upscaler of a known architecture"):
+    with pytest.raises(UnsupportedModel, match="no upscaler or face restorer of a known architecture"):
         load(tmp_path / "other.safetensors", CPU)
     state = upscalers.compact().state_dict()
     del state["body.2.weight"]

@@ -468,3 +468,44 @@ def test_what_cannot_be_drawn_over_is_named(client: TestClient, body: dict[str, 
 def test_upscalers_are_those_there_are(client: TestClient) -> None:
     assert [one["name"] for one in client.get(f"{API}/upscalers").json()][:3] == ["None", "Nearest", "Lanczos"]
     assert {one["name"] for one in client.get(f"{API}/latent-upscale-modes").json()} == set(LATENT_UPSCALERS)
+
+
+def faces_of(client: TestClient, service: PaintingService, **body: object) -> tuple[object, object]:
+    """What the queued request says of faces."""
+    draw(client, **body)
+    request = service.desk.list(limit=1)[0].request
+    return request.get("restore_faces"), request.get("codeformer_weight")
+
+
+def test_faces_are_restored_as_the_request_or_the_options_say(client: TestClient, service: PaintingService) -> None:
+    for folder, name in (("GFPGAN", "GFPGANv1.4"), ("Codeformer", "codeformer-v0.1.0")):
+        path = context_of(client).settings.models_dir / "models" / folder / f"{name}.pth"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"x")
+    assert faces_of(client, service) == (None, None)
+    assert faces_of(client, service, restore_faces=True) == ("GFPGANv1.4", None)  # CodeFormer's package is not here
+    chosen = {"face_restoration_model": "CodeFormer", "code_former_weight": 0.25}
+    asked = faces_of(client, service, restore_faces=True, override_settings=chosen)
+    assert asked == ("codeformer-v0.1.0", 0.25)
+    client.post(f"{API}/options", json={"face_restoration": True, "face_restoration_model": "GFPGAN"})
+    assert faces_of(client, service) == ("GFPGANv1.4", None)
+    assert faces_of(client, service, restore_faces=False) == (None, None)
+    info = json.loads(draw(client)["info"])
+    assert (info["restore_faces"], info["face_restoration_model"]) == (True, "GFPGANv1.4")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "word"),
+    [
+        ({"restore_faces": True}, 404, "GFPGANv1.4.pth"),
+        ({"restore_faces": True, "override_settings": {"face_restoration_model": "CodeFormer"}}, 404, "Codeformer"),
+        ({"override_settings": {"face_restoration": "yes"}}, 422, "face_restoration"),
+        ({"override_settings": {"code_former_weight": 2}}, 422, "codeformer_weight"),
+    ],
+)
+def test_faces_that_cannot_be_restored_are_told(
+    client: TestClient, body: dict[str, object], status: int, word: str
+) -> None:
+    answer = client.post(f"{API}/txt2img", json=body)
+    assert answer.status_code == status
+    assert word in answer.text

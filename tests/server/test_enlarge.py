@@ -124,6 +124,25 @@ def test_what_is_only_enlarged_hangs_in_the_gallery_with_its_text(client: TestCl
     assert client.post(f"{API}/jobs", json=again).status_code == 201
 
 
+def test_faces_are_restored_with_or_without_enlarging(client: TestClient, settings: Settings) -> None:
+    path = settings.models_dir / "models" / "Codeformer" / "codeformer-v0.1.0.pth"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"x")
+    request = {"image": encoded(PHOTO, TEXT), "upscaler": "None", "width": 64, "height": 48,
+               "restore_faces": "CodeFormer", "face_visibility": 0.5, "codeformer_weight": 0.25}  # fmt: skip
+    job = client.post(f"{API}/jobs", json={"kind": "extras", "request": request})
+    assert job.status_code == 201, job.text
+    wait_for(client, job.json()["id"])
+    (item,) = client.get(f"{API}/jobs/{job.json()['id']}").json()["items"]
+    made = Image.open(io.BytesIO(client.get(f"/{item['url'].lstrip('/')}").content))
+    assert made.info["postprocessing"] == "CodeFormer visibility: 0.5, CodeFormer weight: 0.25"
+    assert made.getpixel((4, 4)) == (128, 128, 128)
+    assert made.crop((32, 0, 64, 48)).tobytes() == PHOTO.crop((32, 0, 64, 48)).tobytes()
+    assert client.get(f"{API}/models").json()["face_restorers"] == ["codeformer-v0.1.0"]
+    wrong = client.post(f"{API}/jobs", json={"kind": "extras", "request": request | {"restore_faces": "absent"}})
+    assert (wrong.status_code, wrong.json()["field"]) == (422, "restore_faces")
+
+
 @pytest.mark.parametrize(
     "request_", [{}, {"image": "x"}, {"image": "!", "width": 9, "height": 9}, {"image": "", "width": 0, "height": 1}]
 )

@@ -107,8 +107,8 @@ def test_several_pictures_come_back_in_order(client: TestClient) -> None:
         ({"resize_mode": 2}, "resize_mode"),
         ({"image": ""}, "empty"),
         ({"image": "%%%"}, "base64"),
-        ({"gfpgan_visibility": 1}, "gfpgan_visibility"),
-        ({"codeformer_visibility": 0.5}, "codeformer_visibility"),
+        ({"gfpgan_visibility": 1.5}, "gfpgan_visibility"),
+        ({"codeformer_weight": -1}, "codeformer_weight"),
     ],
 )
 def test_what_cannot_be_done_is_named(client: TestClient, body: dict[str, object], word: str) -> None:
@@ -116,6 +116,63 @@ def test_what_cannot_be_done_is_named(client: TestClient, body: dict[str, object
     assert answer.status_code == 422
     assert set(answer.json()) == {"error", "detail", "body", "errors"}
     assert word in answer.text
+
+
+@pytest.fixture
+def restorers(settings: Settings) -> None:
+    for folder, name in (("GFPGAN", "GFPGANv1.3"), ("GFPGAN", "GFPGANv1.4"), ("Codeformer", "codeformer-v0.1.0")):
+        (settings.models_dir / "models" / folder).mkdir(parents=True, exist_ok=True)
+        (settings.models_dir / "models" / folder / f"{name}.pth").write_bytes(b"x")
+
+
+@pytest.mark.usefixtures("restorers")
+def test_faces_are_restored_by_the_newest_file_of_each_kind(client: TestClient) -> None:
+    grey = Image.new("RGB", (8, 8), (10, 20, 30))
+    faces = {"gfpgan_visibility": 0.5, "codeformer_visibility": 1, "codeformer_weight": 0.25, "upscale_first": True}
+    answer = single(client, image=sent(grey), **faces)
+    assert answer["html_info"] == (
+        "<p>Postprocess upscale by: 2, Postprocess upscaler: Lanczos, GFPGAN visibility: 0.5, "
+        "CodeFormer visibility: 1, CodeFormer weight: 0.25</p>"
+    )
+    made = decoded(answer["image"])
+    assert made.size == (16, 16)
+    assert made.getpixel((4, 4)) == (127, 127, 127)  # half a negative, then its negative
+    asked = context_of(client).service.desk.list(limit=1)[0].request
+    assert asked["faces"] == [
+        {"restorer": "GFPGANv1.4", "visibility": 0.5, "weight": 0.5},
+        {"restorer": "codeformer-v0.1.0", "visibility": 1.0, "weight": 0.25},
+    ]
+
+
+@pytest.mark.usefixtures("restorers")
+def test_faces_are_restored_before_or_after_the_enlarging_and_without_any(client: TestClient) -> None:
+    """The face lies in the first 8 x 8 pixels, of the small picture or of the large one."""
+    grey = Image.new("RGB", (40, 40), (10, 20, 30))
+    whole = {first: decoded(single(client, image=sent(grey), gfpgan_visibility=1, upscale_first=first)["image"])
+             for first in (True, False)}  # fmt: skip
+    assert whole[True].getpixel((4, 4)) == whole[False].getpixel((8, 8)) == (245, 235, 225)
+    assert whole[True].getpixel((12, 12)) != whole[False].getpixel((12, 12))
+    alone = single(client, image=sent(photo("RGBA")), upscaler_1="None", gfpgan_visibility=1)
+    made = decoded(alone["image"])
+    assert (made.mode, made.size) == ("RGBA", (12, 8))
+    assert ImageChops.difference(made.getchannel("A"), photo("RGBA").getchannel("A")).getbbox() is None
+    assert alone["html_info"] == "<p>GFPGAN visibility: 1</p>"
+
+
+@pytest.mark.usefixtures("restorers")
+def test_where_no_face_is_found_it_is_said(client: TestClient) -> None:
+    black = Image.new("RGB", (8, 8))
+    answer = single(client, image=sent(black), upscaler_1="None", gfpgan_visibility=1)
+    assert "No face was found" in answer["html_info"]
+    assert decoded(answer["image"]).tobytes() == black.tobytes()
+
+
+def test_where_there_is_no_restorer_the_file_and_its_folder_are_named(client: TestClient) -> None:
+    for name in ("gfpgan_visibility", "codeformer_visibility"):
+        answer = client.post(f"{API}/extra-single-image", json={"image": sent(photo()), name: 1})
+        assert answer.status_code == 404
+        assert "GFPGANv1.4.pth" in answer.text
+        assert "models/Codeformer" in answer.text
 
 
 def test_the_lists_hold_the_files_there_are(client: TestClient, settings: Settings) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
-from tests.server.conftest import Opened
+from tests.server.conftest import Opened, context_of
 from tests.server.test_a1111 import API, decoded, draw, picture
 from tests.support.service import PaintingService
 
@@ -42,6 +42,15 @@ def test_axes_are_those_of_a1111() -> None:
         "Prompt order", "Sampler", "Hires sampler",
     ]  # fmt: skip
     assert [label for label, _, tabs in xyz.AXES if "img2img" in tabs][5:7] == ["CFG Scale", "Image CFG Scale"]
+
+
+def test_an_axis_of_face_restorers(client: TestClient, service: PaintingService) -> None:
+    """A1111's words: a restorer's label, or whether there is to be one."""
+    path = context_of(client).settings.models_dir / "models" / "GFPGAN" / "GFPGANv1.4.pth"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"x")
+    draw(client, **plot("Face restore", "GFPGAN, true, false, None"))
+    assert [one.restore_faces for one in requests(service)] == ["GFPGANv1.4", "GFPGANv1.4", None, None]
 
 
 def test_an_x_y_plot(client: TestClient, service: PaintingService) -> None:

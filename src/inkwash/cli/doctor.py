@@ -66,6 +66,7 @@ def examine(here: settings.Settings, models_dir: Path) -> Iterator[Finding]:
         ("torch", torch_build),
         ("device", device),
         ("upscalers", upscalers),
+        ("faces", faces),
         ("settings", lambda: settings_file(here)),
         ("models", lambda: models(models_dir)),
         ("outputs", lambda: outputs(here.outputs_dir)),
@@ -171,6 +172,16 @@ def upscalers() -> Finding:
         return Finding("upscalers", "ok", f"spandrel {spandrel().__version__}")
     except InkwashError as error:
         return Finding("upscalers", "warn", error.message, error.remedy)
+
+
+def faces() -> Finding:
+    """Whether faces can be found: the package with the weights is not installed by pip itself (docs/decisions/0014)."""
+    from inkwash.models.mtcnn_files import weights_folder
+
+    try:
+        return Finding("faces", "ok", f"found by MTCNN, weights in {weights_folder()}")
+    except InkwashError as error:
+        return Finding("faces", "warn", error.message, error.remedy)
 
 
 def settings_file(here: settings.Settings) -> Finding:

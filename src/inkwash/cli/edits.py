@@ -202,7 +202,7 @@ def outpaint(
     _run(context, picture, order, drawing, keep_source)
 
 
-@sharing(txt2img, SAVING)
+@sharing(txt2img, (*SAVING, "restore_faces"))
 def refine(
     context: typer.Context,
     picture: Annotated[Path, Argument(help="A picture that says how it was drawn, or a folder of them.")],
@@ -235,6 +235,7 @@ def refine(
             noise_inversion=None,
             tiled=known.tiled and dataclasses.replace(known.tiled, upscaler=None),
         )
+        plain = dataclasses.replace(plain, restore_faces=drawing["restore_faces"] or known.restore_faces)
         return dataclasses.replace(plain, init_image=load(path), denoising_strength=0.0, hires=second)
 
     _run(context, picture, order, drawing, keep_source)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from inkwash.generation.enlarging import Pass, Target
 
 STRENGTH = 0.35
+FACES = ("restore_faces", "codeformer_weight")
 ROADS = ("Mixture of Diffusers", "MultiDiffusion", "SD upscale")
 
 # Flags that speak over what the picture says of itself, and the fields they set.
@@ -33,7 +34,7 @@ OVER = {
 }  # fmt: skip
 
 
-@sharing(txt2img, SAVING)
+@sharing(txt2img, (*SAVING, *FACES))
 def enlarge(
     context: typer.Context,
     picture: Annotated[Path, typer.Argument(help="A picture, or a folder of them.")],
@@ -119,7 +120,8 @@ def _one(context: typer.Context, path: Path, flags: Mapping[str, Any], here: set
         return 0
     engine: Drawer = engine_of(context, flags, here)
     for one in passes:
-        request = limits.check(one.over(image), here.limits)
+        faces = {name: flags[name] for name in FACES if one is passes[-1]}
+        request = limits.check(dataclasses.replace(one.over(image), **faces), here.limits)
         order = dataclasses.replace(order_of(request, flags, here, FOLDER), started=started)
         if flags["keep_source"] or one is not passes[0]:
             keep_sources(request, here)  # what lies between the passes is kept: the last text names it

@@ -53,6 +53,8 @@ def txt2img(
     batch_count: Annotated[int, flag(PICTURE, help_of("batch_count"))] = DEFAULT.batch_count,
     style: Annotated[list[str] | None, flag(PICTURE, "A style of styles.csv; may be repeated.")] = None,
     tiling: Annotated[bool, flag(PICTURE, help_of("tiling"), "--tiling")] = DEFAULT.tiling,
+    restore_faces: Annotated[str | None, flag(PICTURE, help_of("restore_faces"))] = DEFAULT.restore_faces,
+    codeformer_weight: Annotated[float, flag(PICTURE, help_of("codeformer_weight"))] = DEFAULT.codeformer_weight,
     model: Annotated[str | None, flag(MODEL, help_of("model"), "--model", "-m")] = DEFAULT.model,
     vae: Annotated[str | None, flag(MODEL, help_of("vae"))] = DEFAULT.vae,
     prediction: Annotated[str | None, flag(MODEL, help_of("prediction"))] = DEFAULT.prediction,

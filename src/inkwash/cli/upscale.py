@@ -1,4 +1,4 @@
-"""``inkwash upscale``: pictures enlarged, and not redrawn."""
+"""``inkwash upscale``: pictures enlarged and faces restored, and not redrawn."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from inkwash.cli.drawing import Drawer
-    from inkwash.core.extras import Extras
+    from inkwash.core.extras import Extras, FaceRestoration
     from inkwash.core.resizing import Size
 
 SIZES = "--scale, --to, --width and --height"
@@ -28,12 +28,17 @@ SIZES = "--scale, --to, --width and --height"
 def upscale(
     context: typer.Context,
     pictures: Annotated[list[Path], Argument(help="Pictures.")],
-    upscaler: Annotated[str, Option(help="A file in models/ESRGAN and the like by its name, or Lanczos, Nearest.")]
-    = "Inkwash 2x",
+    upscaler: Annotated[
+        str, Option(help="A file in models/ESRGAN and the like by its name, or Lanczos, Nearest; None: not enlarged.")
+    ] = "Inkwash 2x",
     scale: Annotated[float | None, Option(help="How many times as wide and high; 2 if nothing is said.")] = None,
     to: Annotated[int | None, Option(help="Pixels of the longer side.")] = None,
     width: Annotated[int | None, Option(help="Pixels; alone it keeps the proportions.")] = None,
     height: Annotated[int | None, Option(help="Pixels; with --width what stands over is cut.")] = None,
+    restore_faces: Annotated[str | None, Option(help="GFPGAN, CodeFormer, RestoreFormer, a file's name, or Automatic.")]
+    = None,
+    face_visibility: Annotated[float, Option(help="0 to 1: of restored faces over those that were there.")] = 1.0,
+    codeformer_weight: Annotated[float, Option(help="0 restores faces most, 1 keeps them closest.")] = 0.5,
     out: Annotated[Path | None, Option("--out", "-o", help="A folder, or a file ending in .png, .jpg or .webp.")]
     = None,
     models_dir: Annotated[Path | None, Option(help="The folder that holds models/.")] = None,
@@ -41,7 +46,10 @@ def upscale(
     dtype: Annotated[str | None, Option(help="float32, bfloat16, float16.")] = None,
     as_json: Annotated[bool, Option("--json", help="One JSON object: files, seconds.")] = False,
 ) -> None:  # fmt: skip
-    """Enlarge pictures with a learned upscaler, or by resampling.  What they say of themselves is kept."""
+    """Enlarge pictures with a learned upscaler or by resampling, and restore the faces in them.
+
+    What they say of themselves is kept.
+    """
     from inkwash.cli.edits import load
     from inkwash.cli.txt2img import engine_of
     from inkwash.core import extras, settings
@@ -51,9 +59,11 @@ def upscale(
     _check_sizes(scale, to, width, height)
     _check_out(out, pictures)
     opened = [load(path) for path in pictures]
+    faces = _faces(restore_faces, face_visibility, codeformer_weight)
     orders = [
-        extras.check(_extras(image, upscaler, scale, to, width, height), here.limits) for image in opened
-    ]  # fmt: skip
+        extras.check(_extras(image, upscaler, scale, _size(image.size, to, width, height), faces), here.limits)
+        for image in opened
+    ]
     engine = engine_of(context, {"models_dir": models_dir, "device": device, "dtype": dtype}, here)
     folder = here.outputs_dir / "extras-images" / f"{datetime.now():%Y-%m-%d}"
     saved, stopped = _enlarge_all(orders, pictures, engine, out, folder)
@@ -86,7 +96,9 @@ def _enlarge_all(
 
         try:
             for order, source in zip(orders, sources, strict=True):
-                large, told = engine.enlarge(order, progress)
+                large, told, warnings = engine.enlarge(order, progress)
+                for warning in warnings:
+                    say(f"{short(source)}: {warning}")
                 saved.append(_save(large, told, source, out, folder))
         except Cancelled:
             return saved, True
@@ -111,13 +123,21 @@ def _save(large: Image, told: str, source: Path, out: Path | None, folder: Path)
 
 
 def _extras(
-    image: Image, upscaler: str, scale: float | None, to: int | None, width: int | None, height: int | None
+    image: Image, upscaler: str, scale: float | None, size: Size | None, faces: tuple[FaceRestoration, ...]
 ) -> Extras:
     """What the flags ask of one picture."""
     from inkwash.core.extras import Extras
 
-    size = _size(image.size, to, width, height)
-    return Extras(images=(image,), upscaler=upscaler, scale=2.0 if scale is None else scale, size=size)
+    scale = 2.0 if scale is None else scale
+    return Extras(images=(image,), upscaler=upscaler, scale=scale, size=size, faces=faces)
+
+
+def _faces(restorer: str | None, visibility: float, weight: float) -> tuple[FaceRestoration, ...]:
+    from inkwash.core.extras import FaceRestoration
+    from inkwash.core.limits import face_restorer
+
+    name = face_restorer(restorer)
+    return () if name is None else (FaceRestoration(restorer=name, visibility=visibility, weight=weight),)
 
 
 def _size(have: Size, to: int | None, width: int | None, height: int | None) -> Size | None:

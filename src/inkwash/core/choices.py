@@ -49,6 +49,7 @@ LATENT_UPSCALERS = (
 LANCZOS = "Lanczos"
 PICTURE_UPSCALERS = ("Nearest", LANCZOS)
 UPSCALERS = LATENT_UPSCALERS + PICTURE_UPSCALERS  # beside those that are files
+AUTOMATIC = "Automatic"  # of face restorers: the best there is
 DTYPES = ("float32", "bfloat16", "float16")
 PICTURE_FORMATS = ("png", "jpeg", "webp")
 QUALITY = 90  # of JPEG and WebP, 1..100

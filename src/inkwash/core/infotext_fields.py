@@ -59,6 +59,7 @@ def pairs(
         ("Schedule type", request.schedule),
         ("CFG scale", request.cfg_scale),
         ("Seed", seed),
+        ("Face restoration", request.restore_faces),
         ("Size", _size(request.width, request.height)),
         ("Model hash", model[1]),
         ("Model", model[0]),
@@ -75,6 +76,7 @@ def pairs(
         ("ENSD", request.ensd or None),
         *infotext_edits.hashes(request),
         ("RNG", request.noise_source if request.noise_source != "GPU" else None),
+        ("CodeFormer weight", _codeformer_weight(request)),
         ("Tiling", request.tiling or None),
         ("VAE tiles", _told_tiles(request.vae_tiles)),
         *infotext_edits.extras(request),
@@ -125,6 +127,12 @@ def _number(text: str) -> float:
     return value
 
 
+def _codeformer_weight(request: GenerateRequest) -> float | None:
+    """Only where faces are restored, and then only if it is not the usual one."""
+    usual = request.restore_faces is None or request.codeformer_weight == DEFAULTS.codeformer_weight
+    return None if usual else request.codeformer_weight
+
+
 def _told_tiles(tiles: VaeTiles | None) -> str | None:
     """Only what changes the picture."""
     return None if tiles is None or tiles.fast is None else "fast" if tiles.fast else "exact"
@@ -149,6 +157,8 @@ READ: tuple[tuple[str, str, Callable[[str], object]], ...] = (
     ("Steps", "steps", int),
     ("CFG scale", "cfg_scale", _number),
     ("Seed", "seed", int),
+    ("Face restoration", "restore_faces", str),
+    ("CodeFormer weight", "codeformer_weight", _number),
     ("Size-1", "width", int),
     ("Size-2", "height", int),
     ("Model", "model", str),

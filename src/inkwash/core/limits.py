@@ -75,6 +75,7 @@ RANGES: tuple[tuple[str, float | None, float | None], ...] = (
     ("only_masked_padding", 0, 4096),
     ("refiner_switch_at", 0, 1),
     ("keep_structure", 0, 1),
+    ("codeformer_weight", 0, 1),
 )
 HIRES_RANGES: tuple[tuple[str, float, float], ...] = (("scale", 1, 16), ("denoising_strength", 0, 1))
 SOFT_RANGES: tuple[tuple[str, float, float], ...] = (
@@ -148,6 +149,7 @@ def check(request: GenerateRequest, limits: Limits | None = None) -> GenerateReq
         noise_source=choose("noise source", request.noise_source, NOISE_SOURCES),
         inpainting_fill=choose("masked content", request.inpainting_fill, INPAINTING_FILLS),
         resize_mode=choose("resize mode", request.resize_mode, RESIZE_MODES),
+        restore_faces=face_restorer(request.restore_faces),
         hires=request.hires and _checked_hires(request.hires, limits),
         tiled=request.tiled and _checked_tiled(request.tiled, limits),
         noise_inversion=request.noise_inversion and _checked_inversion(request.noise_inversion),
@@ -295,6 +297,12 @@ def _checked_hires(hires: HiresPass, limits: Limits) -> HiresPass:
         schedule=None if schedule is None else choose("schedule", schedule, SCHEDULES),
         upscaler=_upscaler(hires.upscaler),
     )
+
+
+def face_restorer(name: str | None) -> str | None:
+    """None also for what forms and A1111 call it: nothing, and "None".  Files' names are for others to know."""
+    told = (name or "").strip()
+    return None if told.casefold() in ("", "none") else told
 
 
 def _upscaler(name: str) -> str:

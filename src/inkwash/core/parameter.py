@@ -29,7 +29,7 @@ from inkwash.core.request import (
 )
 
 Kind = Literal["text", "integer", "number", "boolean", "choice", "list", "image", "regions"]
-Source = Literal["models", "vaes", "upscalers", "samplers", "schedules", "styles"]
+Source = Literal["models", "vaes", "upscalers", "face restorers", "samplers", "schedules", "styles"]
 Group = Literal["prompt", "picture", "model", "seed", "sampling", "guidance", "hires", "edit", "tiles"]
 
 Nested = HiresPass | SoftInpainting | TiledDiffusion | NoiseInversion | SDUpscale | VaeTiles

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from inkwash.core.choices import EMPHASIS, NOISE_SOURCES, PREDICTIONS
+from inkwash.core.choices import AUTOMATIC, EMPHASIS, NOISE_SOURCES, PREDICTIONS
 from inkwash.core.limits import MULTIPLE, Limits
 from inkwash.core.parameter import NESTED, REGIONS, Group, Parameter, Text
 from inkwash.core.parameters_edits import EDITING, HIRES, REFINING
@@ -68,6 +68,16 @@ _DRAWING: tuple[Parameter, ...] = (
     Parameter(
         "tiling", "boolean", "picture", Text("Tiling", "无缝平铺"),
         Text("Edges wrap around, for textures.", "边缘首尾相接，用于纹理。"),
+    ),
+    Parameter(
+        "restore_faces", "choice", "picture", Text("Restore faces", "面部修复"),
+        Text("By GFPGAN, CodeFormer, RestoreFormer, a file's name, or Automatic; by default faces stay as drawn.",
+             "用 GFPGAN、CodeFormer、RestoreFormer、某个文件的名称或 Automatic；默认不修复。"),
+        choices=(AUTOMATIC,), source="face restorers",
+    ),
+    Parameter(
+        "codeformer_weight", "number", "picture", Text("CodeFormer weight", "CodeFormer 权重"),
+        Text("0 restores faces most, 1 keeps them closest to what was drawn.", "0 修复最强，1 最接近原画。"), step=0.05,
     ),
     Parameter(
         "model", "choice", "model", Text("Model", "模型"),

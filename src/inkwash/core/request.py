@@ -213,6 +213,9 @@ class GenerateRequest:
     refiner: str | None = None  # a model that takes over ...
     refiner_switch_at: float = 0.8  # ... after this fraction of the steps
 
+    restore_faces: str | None = None  # the face restorer's name, "Automatic": the best there is; None: none
+    codeformer_weight: float = 0.5  # of that one restorer: 0 restores most, 1 stays closest to what was drawn
+
     tiling: bool = False  # edges wrap around, for textures
     strict: bool | None = None  # bit-identical however pictures are grouped; None: True on CPUs, False on GPUs
     vae_tiles: VaeTiles | None = None  # None: tiles where memory wants them, fast ones above 2048x2048

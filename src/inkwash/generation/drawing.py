@@ -21,7 +21,7 @@ from inkwash.generation.latents import Source, source_of
 from inkwash.generation.pictures import as_image
 from inkwash.generation.refine import enlarge, second_pass
 from inkwash.generation.regions import box_of
-from inkwash.generation.run import Decode, Encode, Enlarge, Run
+from inkwash.generation.run import Decode, Encode, Enlarge, RestoreFaces, Run
 from inkwash.generation.sd_upscale import Mosaic, tile_by_tile
 from inkwash.generation.tasks import Drawing, RegionWish, Sampling, Watch, Wishes, img2img, txt2img, upscale
 from inkwash.generation.wording import Wording
@@ -77,7 +77,7 @@ def drawn(job: Job, picture: Picture, tell: Progress) -> Run[Made]:
         drawing, model, step = Drawing(early.denoised), early.model, early.step
     _check_finite(drawing.latents, picture)
     tell(Decoding(picture.index, len(job.pictures)))
-    image = as_image((yield Decode(model, drawing.latents)))
+    image = yield from _with_faces(job, as_image((yield Decode(model, drawing.latents))))
     if canvas is not None:
         image = canvas.finish(image, None if drawing.moved is None else as_image(drawing.moved.cpu()))
     return Made(drawing.latents.cpu(), image, step)
@@ -109,8 +109,12 @@ def upscaled(job: Job, mosaic: Mosaic, picture: Picture, tell: Progress) -> Run[
     latents, whole = yield from tile_by_tile(job.model, mosaic, large, one, job.request.keep_structure or 0.0)
     tell(Decoding(picture.index, len(job.pictures)))
     colours = large if job.request.color_correction else None
-    image = Canvas(large, colours=colours).finish(as_image(whole))
+    image = Canvas(large, colours=colours).finish((yield from _with_faces(job, as_image(whole))))
     return Made(latents, image, ended[0] if ended else None)
+
+
+def _with_faces(job: Job, image: Image.Image) -> Run[Image.Image]:
+    return image if job.faces is None else (yield RestoreFaces(job.faces, image))
 
 
 def _canvas(job: Job) -> Run[Canvas | None]:

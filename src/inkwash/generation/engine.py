@@ -18,8 +18,8 @@ from inkwash.checkpoint import Catalog, HashCache
 from inkwash.core import settings
 from inkwash.core.choices import LATENT_UPSCALERS
 from inkwash.core.errors import OutOfMemory
-from inkwash.core.extras import Extras
-from inkwash.core.limits import Limits
+from inkwash.core.extras import Extras, FaceRestoration
+from inkwash.core.limits import Limits, face_restorer
 from inkwash.core.masks import flattened
 from inkwash.core.progress import Decoding, Drawn, Event, Progress, Started, Step
 from inkwash.core.request import GenerateRequest, Result
@@ -34,6 +34,7 @@ from inkwash.generation.telling import infotext_of, origin_of, started, warnings
 from inkwash.generation.tools import Tools
 from inkwash.generation.wording import Library
 from inkwash.imaging.depth import own_estimator
+from inkwash.imaging.restoring import Restoring
 from inkwash.imaging.upscale import Upscaler
 from inkwash.models.stable_diffusion import StableDiffusion
 from inkwash.models.tiling import tiling
@@ -102,13 +103,17 @@ class Engine:
         """What enlarges pictures under that name, as ``Tools.upscaler`` has it."""
         return self.tools.upscaler(name, near)
 
+    def faces(self, wanted: FaceRestoration) -> Restoring:
+        """How faces are restored, as ``Tools.faces`` has it."""
+        return self.tools.faces(wanted)
+
     def others(self, request: GenerateRequest, progress: Progress | None = None) -> dict[str, StableDiffusion]:
         """The hires and refiner models of a request, by name.  Raises as ``model`` does."""
         names = {name for name in (request.refiner, request.hires and request.hires.model) if name}
         return {name: self.model(name, request.vae, progress) for name in sorted(names)}
 
-    def enlarge(self, extras: Extras, progress: Progress | None = None) -> tuple[Image.Image, str]:
-        """The first picture of ``extras`` enlarged, and A1111's line about it.
+    def enlarge(self, extras: Extras, progress: Progress | None = None) -> tuple[Image.Image, str, list[str]]:
+        """The first picture of ``extras`` enlarged, its faces restored; A1111's line about it, and warnings.
 
         Raises InkwashError for whatever a person can mend; Cancelled when ``progress`` raised it.
         """
@@ -118,11 +123,11 @@ class Engine:
             found.append((large, told))
 
         session = Session(self)
-        session.take(enlarging(extras, self.upscaler, progress or (lambda event: None), keep))
-        while not found:
+        session.take(enlarging(extras, self.upscaler, self.faces, progress or (lambda event: None), keep))
+        while True:
             for ended in session.step():
-                ended.result()
-        return found[0]
+                warnings: list[str] = ended.result()
+                return *found[0], warnings
 
     def _estimated_depth(self, request: GenerateRequest, models: Sequence[StableDiffusion]) -> Image.Image | None:
         """Of the request's picture, if a model draws over a depth map and none is given."""
@@ -143,6 +148,14 @@ class Engine:
         enlarging = request.sd_upscale or request.tiled
         name = enlarging.upscaler if enlarging else None
         return self.upscaler(name) if name and request.init_image is not None else None
+
+    def _faces(self, request: GenerateRequest) -> tuple[Restoring | None, GenerateRequest]:
+        """How the request's faces are restored, if they are, and the request with the restorer's own name."""
+        name = face_restorer(request.restore_faces)
+        if name is None:
+            return None, request
+        faces = self.faces(FaceRestoration(restorer=name, weight=request.codeformer_weight))
+        return faces, dataclasses.replace(request, restore_faces=faces.restorer.name)
 
     def generate(self, request: GenerateRequest, progress: Progress | None = None) -> Result:
         """Draw batch_count x batch_size pictures: batches one after another, the pictures of a batch side by side.
@@ -226,13 +239,14 @@ class Engine:
 
     def _job(self, request: GenerateRequest, view: View | None, progress: Progress | None) -> Job:
         upscaler = self._second_pass_upscaler(request)  # first: a wrong name is told before a model is loaded
+        faces, request = self._faces(request)
         others = self.others(request, progress)
         own = self.stock.predicting(self.model(request.model, request.vae, progress, ema=request.ema), request)
         seen = _seen(request, view)
         others = {name: seen(other) for name, other in others.items()}
         depth = self._estimated_depth(request, [own, *others.values()])
         upscalers = upscaler, self._source_upscaler(request)
-        return plan(request, seen(own), self.library, others, *upscalers, self.limits, depth)
+        return plan(request, seen(own), self.library, others, *upscalers, self.limits, depth, faces)
 
     def _strict(self, request: GenerateRequest) -> bool:
         return self.compute.device.type == "cpu" if request.strict is None else request.strict

@@ -34,7 +34,7 @@ PLAIN = GenerateRequest()
 LEFT = (
     "width", "height", "mask_invert", "only_masked", "soft_inpainting", "exact_steps", "hires", "tiled",
     "noise_inversion", "sd_upscale", "tiling", "sigmas", "resize_mode", "subseed_strength", "seed_resize_from_w",
-    "seed_resize_from_h", "initial_noise_multiplier", "refiner",
+    "seed_resize_from_h", "initial_noise_multiplier", "refiner", "restore_faces", "codeformer_weight",
 )  # fmt: skip
 """What a picture was drawn with that does not belong to enlarging it."""
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from inkwash.core.choices import nearest
+from inkwash.core.choices import AUTOMATIC, nearest
 from inkwash.core.errors import InvalidRequest
 from inkwash.core.request import GenerateRequest, HiresPass
 
@@ -32,7 +32,9 @@ ALIASES = {
     "sigma churn": "s_churn", "sigma min": "sigma_min", "sigma max": "sigma_max", "sigma noise": "s_noise",
     "schedule rho": "rho", "masked content": "inpainting_fill", "hires": "hires.scale", "upscale": "hires.scale",
     "refiner checkpoint": "refiner", "negative": "negative_prompt", "rng source": "noise_source",
+    "face restore": "restore_faces",
 }  # fmt: skip
+NO_FACES = ("false", "no", "n", "0", "none")  # on an axis of face restorers
 SEARCH = ("prompt s/r", "s/r", "prompt search/replace")
 ORDER, STYLES, SIZE = "prompt order", "styles", "size"
 SEVERAL = (ORDER, STYLES, SIZE)  # axes that are no single field
@@ -45,7 +47,7 @@ KINDS: dict[str, type] = {
     "denoising_strength": float, "mask_blur_y": float, "model": str, "vae": str, "refiner": str, "strict": bool,
     "prediction": str,
     "discard_penultimate_sigma": bool, "hires.model": str, "hires.sampler": str, "hires.schedule": str,
-    "keep_structure": float, "tiled.upscaler": str,
+    "keep_structure": float, "tiled.upscaler": str, "restore_faces": str,
 }  # fmt: skip
 
 
@@ -100,10 +102,18 @@ def axis(name: str, text: str, request: GenerateRequest) -> Axis:
         return _several(name, listed(text), request)
     field = field_of(name)
     kind = _kind(field)
+    if field == "restore_faces":
+        return _axis(name, field, [_face_restorer(part) for part in listed(text)])
     if kind in (int, float):
         found = [number for part in listed(text) for number in numbers(part, kind)]
         return _axis(name, field, found)
     return _axis(name, field, [_boolean(part) if kind is bool else part for part in listed(text)])
+
+
+def _face_restorer(text: str) -> str | None:
+    """A1111's words for the usual one and for none; else a name."""
+    folded = text.casefold()
+    return AUTOMATIC if folded in ("true", "yes", "y", "1") else None if folded in NO_FACES else text
 
 
 def _axis(name: str, field: str, values: Sequence[Any]) -> Axis:

@@ -23,6 +23,7 @@ from inkwash.generation.suits import check_depth, check_enlarging
 from inkwash.generation.tasks import Refiner, Sampling
 from inkwash.generation.tiled import tiles_of
 from inkwash.generation.wording import Library, Wording, word
+from inkwash.imaging.restoring import Restoring
 from inkwash.imaging.upscale import Upscaler
 from inkwash.models.stable_diffusion import StableDiffusion
 
@@ -52,6 +53,7 @@ class Job:
     refiner: Refiner | None = None
     source_upscaler: Upscaler | None = None  # of the picture it starts from
     mosaic: Mosaic | None = None  # of SD upscale
+    faces: Restoring | None = None  # of what was drawn, before it is put back into what was there
 
     @property
     def last_model(self) -> StableDiffusion:
@@ -103,11 +105,13 @@ def plan(
     source_upscaler: Upscaler | None = None,
     limits: Limits | None = None,
     depth: Image.Image | None = None,
+    faces: Restoring | None = None,
 ) -> Job:
     """Decide everything before anything is drawn.  others: hires and refiner models, by name.
 
     upscaler, source_upscaler: of pictures, where the hires pass names one, or the picture to start from is enlarged.
     limits: of what may be asked for.  depth: as estimated of the picture, where the request gives none.
+    faces: how they are restored.
 
     Raises InvalidRequest.
     """
@@ -143,6 +147,7 @@ def plan(
         refiner=_refiner(settled, others, last),
         source_upscaler=source_upscaler,
         mosaic=mosaic_of(settled, redrawn, model.latent_factor) if redrawn else None,
+        faces=faces,
     )
 
 

@@ -18,10 +18,21 @@ from PIL import Image
 from torch import Tensor
 
 from inkwash.generation.conditioning import to_common_length
-from inkwash.generation.run import Decode, Denoise, Encode, Encoded, EncodeText, Enlarge, Question, Run, Together
+from inkwash.generation.run import (
+    Decode,
+    Denoise,
+    Encode,
+    Encoded,
+    EncodeText,
+    Enlarge,
+    Question,
+    RestoreFaces,
+    Run,
+    Together,
+)
 from inkwash.generation.text import encode_chunks
 from inkwash.generation.thrift import Note, autoencoded, by_rows, silent
-from inkwash.imaging.upscale import Pieces, pieces
+from inkwash.imaging.upscale import Pieces
 from inkwash.runtime.sharing import SharingCheck
 
 TEXTS_KEPT = 256
@@ -52,7 +63,7 @@ class _Seat:
     run: Run[Any]
     question: Question
     notes: dict[str, None]  # in order, each once
-    enlarging: Pieces | None = None  # the answer to an Enlarge, as far as it is
+    work: Pieces | None = None  # the answer to an Enlarge or RestoreFaces, as far as it is
 
     def note(self, sentence: str) -> None:
         self.notes[sentence] = None
@@ -93,14 +104,15 @@ class Loop:
             seat.run.close()
 
     def step(self) -> list[Finished]:
-        """Answer every waiting question once; an Enlarge, which can take minutes, is taken one tile further.
+        """Answer every waiting question once; an Enlarge, which can take minutes, is taken one tile further,
+        a RestoreFaces one face.
 
         Returns the runs that ended since the last step.
         """
         seats = list(self._seats.values())
         answers: dict[int, Answer | Exception] = {}
         for seat in seats:
-            if isinstance(seat.question, Enlarge):
+            if isinstance(seat.question, Enlarge | RestoreFaces):
                 large = _caught(lambda seat=seat: _further(seat))  # type: ignore[misc]
                 answers |= {} if large is None else {seat.ticket: large}
             elif not isinstance(seat.question, Denoise):
@@ -108,7 +120,7 @@ class Loop:
         for group in self._groups(seat for seat in seats if isinstance(seat.question, Denoise)):
             answers.update(self._denoise(group))
         for seat in seats:
-            # Still to be enlarged, or cancelled by a neighbour's callback: not answered.
+            # Still under way, or cancelled by a neighbour's callback: not answered.
             if seat.ticket in answers and seat.ticket in self._seats:
                 self._answer(seat, answers[seat.ticket])
         finished, self._finished = self._finished, []
@@ -209,13 +221,13 @@ class Loop:
 
 
 def _further(seat: _Seat) -> Image.Image | None:
-    """The picture enlarged by one tile more; None while it is not finished."""
+    """The picture enlarged by one tile more, or one face more restored; None while it is not finished."""
     question = seat.question
-    assert isinstance(question, Enlarge)
-    if seat.enlarging is None:
-        seat.enlarging = pieces(question.upscaler, question.picture, question.size)
+    assert isinstance(question, Enlarge | RestoreFaces)
+    if seat.work is None:
+        seat.work = question.pieces(seat.note)
     try:
-        share = next(seat.enlarging)
+        share = next(seat.work)
     except StopIteration as done:
         large: Image.Image = done.value
         return large

@@ -16,7 +16,8 @@ from torch import Tensor
 from inkwash.core.request import Emphasis
 from inkwash.core.resizing import Size
 from inkwash.diffusion import Prediction
-from inkwash.imaging.upscale import Upscaler
+from inkwash.imaging.restoring import Restoring
+from inkwash.imaging.upscale import Pieces, Upscaler, pieces
 from inkwash.models.stable_diffusion import StableDiffusion
 from inkwash.prompt import Chunk
 
@@ -108,8 +109,25 @@ class Enlarge:
     size: Size
     tell: Callable[[float], None] | None = None
 
+    def pieces(self, note: Callable[[str], None]) -> Pieces:
+        """The answer, piece by piece.  note: takes a sentence for the person."""
+        return pieces(self.upscaler, self.picture, self.size)
 
-Question = EncodeText | Denoise | Together | Encode | Decode | Enlarge
+
+@dataclass(frozen=True, eq=False)
+class RestoreFaces:
+    """Answer: the picture with its faces restored, itself where none is found.  tell: as of Enlarge."""
+
+    restoring: Restoring
+    picture: Image.Image
+    tell: Callable[[float], None] | None = None
+
+    def pieces(self, note: Callable[[str], None]) -> Pieces:
+        """The answer, face by face."""
+        return self.restoring.pieces(self.picture, note)
+
+
+Question = EncodeText | Denoise | Together | Encode | Decode | Enlarge | RestoreFaces
 Run = Generator[Question, Any, T]
 
 See = Callable[[Tensor, float, Sequence[Encoded]], Run[list[Tensor]]]

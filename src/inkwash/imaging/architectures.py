@@ -1,4 +1,4 @@
-"""The architectures of upscalers: those of the library spandrel, given weights that were read here.
+"""The architectures of upscalers and face restorers: those of the library spandrel, given weights that were read here.
 
 spandrel declares torchvision, which has no build for many machines, and imports three names of it: ``rotate`` and
 ``InterpolationMode`` for LaMa, which fills masks and enlarges nothing, and ``normalize`` for RestoreFormer.  While
@@ -8,6 +8,7 @@ same code; see docs/decisions/0013.
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,13 +19,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from inkwash.core.errors import DamagedFile, InkwashError, UnsupportedModel
+from inkwash.core.errors import DamagedFile, InkwashError, MissingLibrary, UnsupportedModel
 from inkwash.runtime.memory import out_of_memory
 
 StateDict = dict[str, Tensor]
 
 WRAPPERS = ("params_ema", "params-ema", "params", "", "model_state_dict", "model", "net", "generator", "g_ema")
 """What trainers nest a network's weights in, best first; "": nothing."""
+
+EXTRA = "spandrel_extra_arches"
+"""CodeFormer and others whose licences forbid commercial use: never installed by Inkwash, used where a person did."""
+
+CODEFORMER = ("position_emb", "idx_pred_layer.1.weight", "quantize.embedding.weight")  # weights that only it has
 
 STOOD_IN = ("torchvision", "torchvision.transforms", "torchvision.transforms.functional")
 
@@ -43,18 +49,34 @@ def spandrel() -> Any:
     return library
 
 
+@cache
+def _extra() -> Any:
+    """The library's second part; None where it is not installed."""
+    spandrel()
+    with _torchvision_stood_in():
+        try:
+            return importlib.import_module(EXTRA)
+        except ImportError:
+            return None
+
+
 def network_of(weights: Mapping[str, Tensor], name: str) -> Any:
     """spandrel's description of the network with its module inside, float32, on the CPU.
 
-    weights: as a file names them.  name: for errors.  Raises UnsupportedModel or DamagedFile.
+    weights: as a file names them.  name: for errors.  Raises UnsupportedModel, DamagedFile or MissingLibrary.
     """
     library = spandrel()
     for state in _unwrapped(weights):
         architecture = _detected(library, state)
         if architecture is not None:
             return _loaded(architecture, state, name)
+        if all(key in state for key in CODEFORMER):
+            raise MissingLibrary(
+                f"{name} is a CodeFormer.  Its licence forbids commercial use, so what runs it does not come along.",
+                f"If the licence suits you, install it into the same environment: pip install --no-deps {EXTRA}",
+            )
     raise UnsupportedModel(
-        f"{name} is no upscaler of a known architecture.",
+        f"{name} is no upscaler or face restorer of a known architecture.",
         f"Known are {', '.join(sorted(support.architecture.name for support in library.MAIN_REGISTRY))}.",
     )
 
@@ -69,9 +91,11 @@ def _unwrapped(weights: Mapping[str, Tensor]) -> Iterator[StateDict]:
 
 
 def _detected(library: Any, state: StateDict) -> Any:
-    for support in library.MAIN_REGISTRY.architectures("detection"):
-        if support.detect(state):
-            return support.architecture
+    extra = _extra()
+    for registry in (library.MAIN_REGISTRY, *([extra.EXTRA_REGISTRY] if extra else [])):
+        for support in registry.architectures("detection"):
+            if support.detect(state):
+                return support.architecture
     return None
 
 

@@ -122,7 +122,7 @@ def load(path: Path, compute: Compute, name: str = "") -> Learned:
     """
     network = network_of(read(path), path.name)
     _check(network, path.name)
-    network.model.to(compute.device, _dtype(network, compute))
+    network.model.to(compute.device, dtype_for(network, compute))
     return Learned(name or path.stem, network, compute)
 
 
@@ -137,6 +137,7 @@ def _check(network: Any, name: str) -> None:
         raise UnsupportedModel(f"{name} turns {channels}, not colours to colours.", "Choose another upscaler.")
 
 
-def _dtype(network: Any, compute: Compute) -> torch.dtype:
+def dtype_for(network: Any, compute: Compute) -> torch.dtype:
+    """``compute``'s own, where the architecture bears it."""
     borne = {torch.float16: network.supports_half, torch.bfloat16: network.supports_bfloat16}
     return compute.dtype if borne.get(compute.dtype, True) else torch.float32

@@ -113,7 +113,8 @@ class Studio:
             facts = {"width": picture.width, "height": picture.height, "infotext": infotext, "postprocessing": told}
             self.bench.keep(lease, str(index), "image/png", data, facts)
 
-        return enlarge.enlarging(extras.from_json(lease.request, self.blobs.find), self.engine.upscaler, teller, keep)
+        asked, engine = extras.from_json(lease.request, self.blobs.find), self.engine
+        return enlarge.enlarging(asked, engine.upscaler, engine.faces, teller, keep)
 
     def _keeper(self, lease: Lease) -> explain.Keep:
         def keep(name: str, media: str, data: bytes) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from inkwash.checkpoint.places import Kind
+from inkwash.checkpoint.restorers import restorer_named
 from inkwash.checkpoint.upscalers import upscaler_named
 from inkwash.core import limits, wire
 from inkwash.core.choices import PICTURE_UPSCALERS, UPSCALERS, nearest
@@ -35,6 +36,7 @@ def settle(context: Context, request: GenerateRequest) -> GenerateRequest:
         _with_source_upscaler(context, checked),
         model=_model(context, checked.model),
         refiner=_model(context, checked.refiner),
+        restore_faces=checked.restore_faces and restorer(context, checked.restore_faces),
         hires=checked.hires and _hires(context, checked.hires),
         vae=checked.vae if checked.vae in (None, "Automatic", "None") else _place(context, checked.vae or "", "vae"),
     )
@@ -58,6 +60,11 @@ def _hires(context: Context, hires: HiresPass) -> HiresPass:
 def upscaler(context: Context, name: str, plain: Sequence[str]) -> str:
     """One of ``plain``, or a learned one's place among the files.  Raises InvalidRequest with the nearest names."""
     return upscaler_named(context.catalog, name, plain)
+
+
+def restorer(context: Context, name: str) -> str:
+    """A face restorer's place among the files.  Raises InvalidRequest with the names there are, ModelNotFound."""
+    return restorer_named(context.catalog, name)
 
 
 def _with_source_upscaler(context: Context, request: GenerateRequest) -> GenerateRequest:

@@ -1,4 +1,4 @@
-"""A1111's tab "Extras" over HTTP: pictures enlarged, through the same queue as drawings."""
+"""A1111's tab "Extras" over HTTP: pictures enlarged and faces restored, through the same queue as drawings."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from starlette.concurrency import run_in_threadpool
 from inkwash.core import extras
 from inkwash.core.choices import PICTURE_UPSCALERS
 from inkwash.core.errors import InvalidRequest
-from inkwash.core.extras import Extras
-from inkwash.jobs.protocol import Item, Job, NewJob
+from inkwash.core.extras import Extras, FaceRestoration
+from inkwash.jobs.protocol import Job, NewJob
 from inkwash.server import orders, uploads
 from inkwash.server.a1111 import schema
 from inkwash.server.a1111.schema import ExtraBatch, ExtraSingle
@@ -52,7 +52,6 @@ async def _answered(
 
 
 def _submit(context: Context, caller: Caller, body: schema.Extras, pictures: Sequence[str]) -> Job:
-    _refuse_faces(body)
     wanted = extras.check(_wanted(context, body, pictures), context.settings.limits)
     request = extras.to_json(wanted, context.blobs.keep)
     new = NewJob(kind="extras", request=request, user=caller.user, origin="a1111", keep=False)
@@ -78,6 +77,8 @@ def _wanted(context: Context, body: schema.Extras, pictures: Sequence[str]) -> E
         crop=body.upscaling_crop,
         second_upscaler=_named(context, body.upscaler_2),
         second_visibility=body.extras_upscaler_2_visibility,
+        faces=_faces(context, body),
+        upscale_first=body.upscale_first,
     )
 
 
@@ -85,11 +86,15 @@ def _named(context: Context, name: str) -> str:
     return orders.upscaler(context, name or extras.NONE, (extras.NONE, *PICTURE_UPSCALERS))
 
 
-def _refuse_faces(body: schema.Extras) -> None:
-    for name in ("gfpgan_visibility", "codeformer_visibility"):
-        if getattr(body, name) > 0:
-            raise Refusal(422, "no_face_finder", "Faces cannot be restored: what finds them in a picture is not here.",
-                          f"Set {name} to 0; pictures are enlarged without it.", field=name)  # fmt: skip
+def _faces(context: Context, body: schema.Extras) -> tuple[FaceRestoration, ...]:
+    """GFPGAN, then CodeFormer, as A1111 has them.  Raises InvalidRequest, ModelNotFound."""
+    gfpgan, codeformer = body.gfpgan_visibility, body.codeformer_visibility
+    asked = (("GFPGAN", gfpgan, 0.5), ("CodeFormer", codeformer, body.codeformer_weight))
+    return tuple(
+        FaceRestoration(restorer=orders.restorer(context, name), visibility=visibility, weight=weight)
+        for name, visibility, weight in asked
+        if visibility > 0
+    )
 
 
 def _answer(context: Context, job: Job, field: str) -> dict[str, Any]:
@@ -99,10 +104,10 @@ def _answer(context: Context, job: Job, field: str) -> dict[str, Any]:
     pictures = [base64.b64encode(context.check_file(Path(item.path)).read_bytes()).decode() for item in job.items]
     if not pictures:
         raise Refusal(409, "interrupted", "The enlarging was interrupted.", "Ask again.")
-    return {"html_info": _told(job.items), field: pictures[0] if field == "image" else pictures}
+    return {"html_info": _told(job), field: pictures[0] if field == "image" else pictures}
 
 
-def _told(items: Sequence[Item]) -> str:
-    """A1111's paragraph about what was done."""
-    lines = dict.fromkeys(str(item.facts.get("postprocessing", "")) for item in items)
+def _told(job: Job) -> str:
+    """A1111's paragraph about what was done, and one for each warning."""
+    lines = dict.fromkeys([str(item.facts.get("postprocessing", "")) for item in job.items] + list(job.warnings))
     return "".join(f"<p>{html.escape(line)}</p>" for line in lines if line)

@@ -93,7 +93,7 @@ def realesrgan_models(context: Here) -> list[dict[str, Any]]:
 
 @router.get(f"{API}/face-restorers")
 def face_restorers(context: Here) -> list[dict[str, Any]]:
-    """Files of face restorers.  They are not used yet: what finds faces in a picture is missing."""
+    """By the names of their files; "GFPGAN" and "CodeFormer" mean the newest of each."""
     return [{"name": entry.name, "cmd_dir": None} for entry in context.catalog.entries("face restorer")]
 
 

@@ -30,6 +30,7 @@ ACTING: dict[str, str] = {
     "s_min_uncond_all": "ngms_all_steps",
     "skip_early_cond": "skip_early_cfg",
     "always_discard_next_to_last_sigma": "discard_penultimate_sigma",
+    "code_former_weight": "codeformer_weight",
 }
 
 # Likewise, where there is a picture to start from.
@@ -38,6 +39,9 @@ EDITING: dict[str, str] = {
     "img2img_color_correction": "color_correction",
     "img2img_fix_steps": "exact_steps",
 }
+
+# Whether and by what faces are restored, where a request leaves it open.
+FACES = ("face_restoration", "face_restoration_model")
 
 OPTIONS: dict[str, Any] = {
     "sd_model_checkpoint": None,  # the catalog's first until one is chosen
@@ -89,7 +93,7 @@ OPTIONS: dict[str, Any] = {
     "directories_max_prompt_words": 8,
     "upscaler_for_img2img": None,
     "face_restoration": False,
-    "face_restoration_model": "CodeFormer",
+    "face_restoration_model": None,  # the best there is; A1111's is CodeFormer, which it fetches
     "code_former_weight": 0.5,
     "sd_checkpoint_hash": "",
     "sd_checkpoints_limit": 1,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from inkwash.core import infotext
+from inkwash.core import choices, infotext
 from inkwash.core.choices import SAMPLERS, SCHEDULES, nearest, split_sampler
 from inkwash.core.errors import InvalidRequest
 from inkwash.core.limits import TILES_RANGES
 from inkwash.core.request import GenerateRequest, VaeTiles
 from inkwash.server.a1111 import edits, tiles
-from inkwash.server.a1111.option_table import ACTING, EDITING, OPTIONS
+from inkwash.server.a1111.option_table import ACTING, EDITING, FACES, OPTIONS
 from inkwash.server.a1111.schema import Drawing, Img2Img, Txt2Img
 from inkwash.server.errors import Refusal
 
@@ -53,6 +53,7 @@ def request(
         "schedule": schedule,
         "eta": _eta(body, sampler, settings),
         **_acting(settings, ACTING),
+        "restore_faces": _faces(body, settings),
         **edits.refiner(body),
         "vae_tiles": vae_tiles(body.alwayson_scripts),
     }
@@ -78,6 +79,12 @@ def _acting(settings: Mapping[str, Any], options: Mapping[str, str]) -> dict[str
     }
 
 
+def _faces(body: Drawing, settings: Mapping[str, Any]) -> str | None:
+    """The restorer that the options name, the best there is where they name none; None: faces stay as drawn."""
+    wanted = settings["face_restoration"] if body.restore_faces is None else body.restore_faces
+    return (settings["face_restoration_model"] or choices.AUTOMATIC) if wanted else None
+
+
 def _left_open(name: str, value: object) -> bool:
     """Whether the model or the sampler decides."""
     return value is None or (name in ZERO_IS_NONE and value == 0)
@@ -89,7 +96,7 @@ def _overrides(body: Drawing) -> dict[str, Any]:
 
 def _known(settings: dict[str, Any]) -> dict[str, Any]:
     """Overrides have the types of options.  Raises InvalidRequest naming the option."""
-    for option in (*ACTING, *EDITING):
+    for option in (*ACTING, *EDITING, *FACES):
         default, value = OPTIONS[option], settings[option]
         wanted: tuple[type, ...] = (str,) if isinstance(default, str | None) else (int, float)
         wanted = (bool,) if isinstance(default, bool) else wanted
@@ -173,8 +180,6 @@ def _refuse_what_is_not_here(body: Txt2Img | Img2Img) -> None:
             continue
         raise Refusal(422, "script_not_found", f"Always on script not found: {name[:80]!r}.",
                       "GET /sdapi/v1/scripts lists what there is.")  # fmt: skip
-    if body.restore_faces:
-        raise not_yet("restore_faces", "restore_faces")
 
 
 def vae_tiles(scripts: Mapping[str, Any]) -> VaeTiles | None:

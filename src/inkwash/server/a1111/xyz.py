@@ -54,7 +54,7 @@ AXES: tuple[tuple[str, str | None, tuple[str, ...]], ...] = (
     ("VAE", "vae", BOTH),
     ("Styles", "styles", BOTH),
     ("UniPC Order", None, BOTH),
-    ("Face restore", None, BOTH),
+    ("Face restore", "restore_faces", BOTH),
     ("Token merging ratio", None, BOTH),
     ("Token merging ratio high-res", None, BOTH),
     ("Always discard next-to-last sigma", "discard_penultimate_sigma", BOTH),

@@ -30,7 +30,8 @@ def _told(schema: dict[str, Any]) -> None:
 class JobIn(BaseModel):
     """kind "generate": request is a GenerateRequest, its pictures in base64, as the gallery's ids,
     or as {"sha256": ...} of one sent before; "explain": a drawing to take apart, with ``cfgs``; "extras": an
-    ``image`` to be enlarged and not redrawn, by ``upscaler`` to ``width`` and ``height``.
+    ``image`` to be enlarged and not redrawn, by ``upscaler`` to ``width`` and ``height``, its faces restored by
+    ``restore_faces``.
 
     sweep: a cell of one; enlarging: a pass of one.  That is then its origin, by which clients tell it from single
     drawings."""

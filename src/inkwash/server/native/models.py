@@ -41,6 +41,7 @@ def models(context: Here) -> dict[str, Any]:
         "models": [_told(one, current) for one in described(context)],
         "vaes": [{"name": entry.name, "title": entry.title} for entry in context.catalog.entries("vae")],
         "upscalers": [entry.name for entry in context.catalog.entries("upscaler")],
+        "face_restorers": [entry.name for entry in context.catalog.entries("face restorer")],
         "suggestions": [_suggestion(one) for one in WELL_KNOWN],
     }
 
