@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -24,7 +24,10 @@ Light = NDArray[np.float64]  # (H, W), 0..255
 
 @dataclass(frozen=True)
 class Seam:
-    """ratio: of the step across tiles' lines to that elsewhere, 1 without a seam.  error: its standard error."""
+    """ratio: of the step across tiles' lines to that elsewhere, and to the same without tiles; 1: no seam.
+
+    error: its standard error over the lines.
+    """
 
     ratio: float
     error: float
@@ -64,17 +67,23 @@ def steps(whole: Light, axis: int) -> NDArray[np.float64]:
     return found
 
 
-def seam(pictures: Sequence[Light], met: tuple[Sequence[int], Sequence[int]]) -> Seam:
-    """met: the lines between rows and between columns; each is held against the nearest of its kind elsewhere."""
-    here, there = [], []
-    for picture in pictures:
-        for axis in (0, 1):
-            found, side = steps(picture, axis), picture.shape[axis]
-            for place in met[axis]:
-                others = elsewhere(place, met[axis], side)
-                if others:
-                    here.append(found[place])
-                    there.append(np.mean(found[others]))
-    apart = np.array(here) - np.array(there)
-    error = apart.std(ddof=1) / np.sqrt(len(apart)) / np.mean(there)
-    return Seam(float(np.mean(here) / np.mean(there)), float(error), len(here))
+def seam(pictures: Sequence[tuple[Light, Light]], met: tuple[Sequence[int], Sequence[int]]) -> Seam:
+    """met: the lines between rows and between columns, each held against the nearest of its kind elsewhere.
+
+    pictures: with each the same one made without tiles, whose ratio at the same lines is divided by: what lies there
+    by chance, an eave or a horizon, lies in both.
+    """
+    found = np.array([four for picture in pictures for axis in (0, 1) for four in _fours(picture, met[axis], axis)])
+    here, there, plain_here, plain_there = means = found.mean(0)
+    ratio = here / there / (plain_here / plain_there)
+    apart = found / means @ np.array([1, -1, -1, 1])  # of each line, to first order
+    return Seam(float(ratio), float(ratio * apart.std(ddof=1) / np.sqrt(len(apart))), len(apart))
+
+
+def _fours(picture: tuple[Light, Light], met: Sequence[int], axis: int) -> Iterator[tuple[float, float, float, float]]:
+    """A line's step and that elsewhere; both without tiles."""
+    tiled, plain = (steps(one, axis) for one in picture)
+    for place in met:
+        others = elsewhere(place, met, len(tiled))
+        if others:
+            yield tiled[place], tiled[others].mean(), plain[place], plain[others].mean()
