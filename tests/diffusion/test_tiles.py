@@ -51,14 +51,23 @@ def test_shares_add_up_to_one(given_: tuple[tuple[int, int], tuple[int, int], in
         assert torch.allclose(total, torch.ones(size), atol=1e-5)
 
 
-def test_ramps_fade_linearly_over_what_is_shared() -> None:
-    """Two tiles of 8 on 12 places: 4 are shared, and the second's share there is (i + 1/2) / 4."""
-    boxes = grid((1, 12), (1, 8), 4)
-    first, second = (share[0] for share in shares(boxes, ramps(boxes, (1, 12)), (1, 12)))
-    assert torch.allclose(second[:4], torch.tensor([0.125, 0.375, 0.625, 0.875]))
-    assert torch.allclose(first[4:], 1 - second[:4])
-    assert (first[:4] == 1).all()
-    assert (second[4:] == 1).all()
+def test_ramps_fade_linearly_over_what_is_shared_but_its_ends() -> None:
+    """Two tiles of 16 on 24 places share 8: the first and the last belong to one tile, the fade takes the other six."""
+    boxes = grid((1, 24), (1, 16), 8)
+    first, second = (share[0] for share in shares(boxes, ramps(boxes, (1, 24)), (1, 24)))
+    assert torch.allclose(second[:8], torch.tensor([0.0, *((torch.arange(6) + 0.5) / 6).tolist(), 1.0]), atol=1e-6)
+    assert torch.allclose(first[8:], 1 - second[:8], atol=1e-6)
+    assert (first[:8] == 1).all()
+    assert (second[8:] == 1).all()
+
+
+@pytest.mark.parametrize("overlap", [64, 128, 300])
+def test_what_lies_beside_a_cut_does_not_count(overlap: int) -> None:
+    """An eighth of what SD upscale's tiles share, at the least: 8 pixels at A1111's 64 of 512."""
+    boxes = grid((512, 1024), (512, 512), overlap)
+    for box, share in zip(boxes, shares(boxes, ramps(boxes, (512, 1024)), (512, 1024)), strict=True):
+        assert box.left == 0 or (share[:, : overlap // 8] == 0).all()
+        assert box.right == 1024 or (share[:, -(overlap // 8) :] == 0).all()
 
 
 @pytest.mark.parametrize(("height", "width"), [(7, 12), (8, 8)])

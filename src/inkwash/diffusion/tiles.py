@@ -12,6 +12,9 @@ from inkwash.core.boxes import Box
 VARIANCE = 0.01
 """Of a Mixture of Diffusers tile's Gaussian, in squares of the tile's side: its edge lies at five deviations."""
 
+BLIND = 1 / 8
+"""Of what two tiles share, at either end: what a network draws beside a cut, with padding for a neighbour, is off."""
+
 
 def gaussian(height: int, width: int) -> Tensor:
     """A tile's weights in Mixture of Diffusers (arXiv:2302.02412), up to a factor: (height, width) float32."""
@@ -36,7 +39,7 @@ def feather(height: int, width: int, ratio: float) -> Tensor:
 
 
 def ramps(boxes: Sequence[Box], size: tuple[int, int]) -> list[Tensor]:
-    """Weights that fade linearly from tile to tile over exactly what they share: (height, width) each, above 0.
+    """Weights that fade linearly from tile to tile over what they share but its ``BLIND`` ends: (height, width) each.
 
     boxes: a ``grid``.  At the picture's own border nothing fades.
     """
@@ -51,10 +54,15 @@ def _ramp(start: int, length: int, all_starts: Sequence[int], whole: int) -> Ten
     x, index = torch.arange(length, dtype=torch.float32) + 0.5, all_starts.index(start)
     up = down = torch.ones(length)
     if index > 0:
-        up = (x / (all_starts[index - 1] + length - start)).clamp(max=1.0)
+        up = _rise(x / (all_starts[index - 1] + length - start))
     if index + 1 < len(all_starts):
-        down = ((length - x) / (start + length - all_starts[index + 1])).clamp(max=1.0)
+        down = _rise((length - x) / (start + length - all_starts[index + 1]))
     return torch.minimum(up, down)
+
+
+def _rise(way: Tensor) -> Tensor:
+    """way: from the cut, 0, to where the other tile ends, 1."""
+    return ((way - BLIND) / (1 - 2 * BLIND)).clamp(0, 1)
 
 
 def shares(boxes: Sequence[Box], weights: Sequence[Tensor], size: tuple[int, int]) -> list[Tensor]:

@@ -68,7 +68,7 @@ def tile_by_tile(
 ) -> Run[tuple[Tensor, Tensor]]:
     """Latents (4, h, w) and picture (3, H, W) of the whole, on the CPU.  one: draws a tile, by number, over pixels.
 
-    Both fade linearly from tile to tile over what they share.  keep_structure: 0..1, of each tile's colours.
+    Both fade from tile to tile over what they share, as ``ramps`` does.  keep_structure: 0..1, of each tile's colours.
     """
     size, factor = mosaic.size, mosaic.factor
     pixels = [box.times(factor) for box in mosaic.boxes]
