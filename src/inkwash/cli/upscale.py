@@ -43,7 +43,7 @@ def upscale(
 ) -> None:  # fmt: skip
     """Enlarge pictures with a learned upscaler, or by resampling.  What they say of themselves is kept."""
     from inkwash.cli.edits import load
-    from inkwash.cli.txt2img import engine_of
+    from inkwash.cli.orders import engine_of
     from inkwash.core import extras, settings
 
     started = time.monotonic()
