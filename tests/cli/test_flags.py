@@ -7,9 +7,22 @@ from typing import Any
 import typer
 from typer.testing import CliRunner
 
+from inkwash.cli.asking import FIELDS
 from inkwash.cli.flags import of, own, panel, takes
+from inkwash.core.parameters import PARAMETERS
 
+WITHOUT_A_FLAG = {
+    "prompt": "an argument of the commands",
+    "init_image": "likewise: PICTURE, and --from of sweep and words",
+    "vae_tiles.enabled": "--vae-tile and --vae-fast switch it on",
+    "vae_tiles.encoder_tile": "--vae-tile sets both, 8 pixels a latent one",
+    "sd_upscale.enabled": "--sd-upscale says how many times",
+}
 GROUP = panel("Group", of("seed", "--seed", "-s"), "hires.scale", own("as_json", bool, False, "An object.", "--json"))
+
+
+def test_every_field_has_a_flag_or_a_reason() -> None:
+    assert {parameter.name for parameter in PARAMETERS} - set(FIELDS.values()) == set(WITHOUT_A_FLAG)
 
 
 def test_a_field_s_flag_is_as_the_table_has_it() -> None:

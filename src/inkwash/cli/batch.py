@@ -17,7 +17,7 @@ from inkwash.cli.drawing import Drawer, Order, drawn, report, told
 from inkwash.cli.orders import engine_of, order_of
 from inkwash.cli.saving import Saved
 from inkwash.cli.terminal import say, short, show_error
-from inkwash.core import images, limits, settings, sources
+from inkwash.core import fingerprints, images, limits, settings, sources
 from inkwash.core.errors import InkwashError, InvalidRequest
 from inkwash.core.request import GenerateRequest, Result
 
@@ -120,6 +120,6 @@ def pictures_in(folder: Path) -> list[Path]:
 
 def keep_sources(request: GenerateRequest, here: settings.Settings) -> None:
     """So that ``inspect`` finds what a picture was made from, wherever the original goes.  Raises CannotWrite."""
-    for image in (request.init_image, request.mask, request.depth):
-        if image is not None:
+    for name in fingerprints.KEYS.values():
+        if (image := getattr(request, name)) is not None:
             sources.keep(image, here.outputs_dir / sources.KEPT)

@@ -50,7 +50,14 @@ def img2img(
 
 @takes(MASKED, REDRAWING, KEEP, DRAWING)
 def inpaint(
-    context: typer.Context, picture: Picture, prompt: Words = "", *, mask: Path | None, mask_alpha: bool, **flags: Any
+    context: typer.Context,
+    picture: Picture,
+    prompt: Words = "",
+    *,
+    mask: Path | None,
+    mask_alpha: bool,
+    latent_mask: Path | None,
+    **flags: Any,
 ) -> None:
     """Redraw a part of a picture; the rest comes back bit for bit."""
     check_mask(mask, mask_alpha)
@@ -59,9 +66,9 @@ def inpaint(
     def order(path: Path) -> GenerateRequest:
         from inkwash.core.masks import alpha_mask
 
-        image = load(path)
-        painted = alpha_mask(image) if mask is None else load(mask / path.name if mask.is_dir() else mask)
-        return dataclasses.replace(base, init_image=image, mask=painted)
+        image, latent = load(path), latent_mask and beside(latent_mask, path)
+        painted = alpha_mask(image) if mask is None else beside(mask, path)
+        return dataclasses.replace(base, init_image=image, mask=painted, latent_mask=latent)
 
     _run(context, picture, order, flags)
 
@@ -138,6 +145,11 @@ def load(path: Path) -> Image:
     from inkwash.core import images
 
     return images.load(path)
+
+
+def beside(masks: Path, picture: Path) -> Image:
+    """The mask, or of a folder of masks the one that has the picture's name."""
+    return load(masks / picture.name if masks.is_dir() else masks)
 
 
 def _run(context: typer.Context, picture: Path, order: Any, flags: dict[str, Any], loops: int = 1) -> None:

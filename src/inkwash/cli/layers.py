@@ -62,7 +62,14 @@ def listing(file: File, as_json: Annotated[bool, Option("--json", help="One JSON
 @layers.command(no_args_is_help=True)
 @takes(MASKED, REDRAWING, KEEP, DRAWING)
 def redraw(
-    context: typer.Context, picture: File, prompt: Words = "", *, mask: Path | None, mask_alpha: bool, **flags: Any
+    context: typer.Context,
+    picture: File,
+    prompt: Words = "",
+    *,
+    mask: Path | None,
+    mask_alpha: bool,
+    latent_mask: Path | None,
+    **flags: Any,
 ) -> None:
     """Redraw what a mask shows of the flattened picture, as a new layer."""
     from inkwash.cli.batch import keep_sources
@@ -74,9 +81,9 @@ def redraw(
     check_mask(mask, mask_alpha)
     document, here = read(picture), settings.load()
     seen = document.flattened()
-    painted = alpha_mask(seen) if mask is None else load(mask)
+    painted, latent = alpha_mask(seen) if mask is None else load(mask), latent_mask and load(latent_mask)
     base = dataclasses.replace(request_of(flags, prompt=prompt), batch_size=1, batch_count=1)
-    request = dataclasses.replace(base, init_image=flattened(seen), mask=painted)
+    request = dataclasses.replace(base, init_image=flattened(seen), mask=painted, latent_mask=latent)
     if flags["keep_source"]:
         keep_sources(request, here)
     order = order_of(limits.check(request, here.limits), flags, here, "img2img-images")
