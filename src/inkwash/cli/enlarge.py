@@ -12,7 +12,7 @@ import typer
 
 from inkwash.cli.edits import load
 from inkwash.cli.flags import of, option, own, panel, takes
-from inkwash.cli.orders import engine_of, order_of
+from inkwash.cli.orders import engine_of, memory_of, order_of
 from inkwash.cli.panels import ENGINE, OUTPUT, listed
 from inkwash.cli.panels_edits import KEEP, SOURCE
 from inkwash.cli.terminal import say, show_error
@@ -160,5 +160,5 @@ def _planned(
     named = best_upscaler(catalog, model) if wanted is None else upscaler_named(catalog, wanted, PICTURE_UPSCALERS)
     names = [field.name for field in dataclasses.fields(Target)]
     target: Target = Target(**{name: flags[name] for name in names} | {"upscaler": named})
-    free = available_memory(compute.device)
+    free = available_memory(compute.device, int(memory_of(flags, here.memory).limit * 1e9) or None)
     return plan_enlarging(base, size, target, detect(model), compute.dtype, free, here.limits.side)

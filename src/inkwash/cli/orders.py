@@ -34,10 +34,14 @@ def engine_of(context: typer.Context, flags: Mapping[str, Any], here: settings.S
     """The engine that the flags ask for.  Raises InvalidRequest."""
     from inkwash.cli.drawing import open_engine
 
-    dtype = None if flags["dtype"] is None else choose("dtype", flags["dtype"], DTYPES)
     folder, memory = flags["models_dir"] or here.models_dir, memory_of(flags, here.memory)
-    opened: Drawer = (context.obj or open_engine)(folder, flags["device"], dtype, memory)
+    opened: Drawer = (context.obj or open_engine)(folder, flags["device"], dtype_of(flags), memory)
     return opened
+
+
+def dtype_of(flags: Mapping[str, Any]) -> str | None:
+    """Raises InvalidRequest."""
+    return None if flags["dtype"] is None else choose("dtype", flags["dtype"], DTYPES)
 
 
 def memory_of(flags: Mapping[str, Any], memory: settings.Memory) -> settings.Memory:
