@@ -35,6 +35,11 @@ class Catalog {
     return models.find((model) => model.current) ?? models.find((model) => model.box) ?? models[0];
   }
 
+  /** Those of these parameters that the service knows. */
+  named(names: string[]): Parameter[] {
+    return names.flatMap((name) => this.byName.get(name) ?? []);
+  }
+
   /** What a field holds until a person changes it. */
   usual(name: string): unknown {
     return name in this.defaults ? this.defaults[name] : this.byName.get(name)?.default;
