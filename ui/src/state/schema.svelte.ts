@@ -3,13 +3,16 @@ import { get } from '../api/client';
 import type { Model, Models, Parameter, Schema, Style } from '../api/types';
 import { flatten } from './names';
 
+const FACES = ['restore_faces', 'codeformer_weight']; // mean something where there is a restorer
+
 class Catalog {
   schema = $state<Schema>({ parameters: [], groups: [], samplers: [], schedules: [] });
   models = $state<Models>({ models: [], vaes: [], suggestions: [] });
   styles = $state<Style[]>([]);
   defaults = $state<Record<string, unknown>>({}); // the service's own, over the schema's
   ready = $state(false);
-  byName = $derived(new Map(this.schema.parameters.map((one) => [one.name, one])));
+  parameters = $derived(this.schema.parameters.filter((one) => this.models.face_restorers?.length || !FACES.includes(one.name)));
+  byName = $derived(new Map(this.parameters.map((one) => [one.name, one])));
 
   async load(): Promise<void> {
     const [schema, models, styles, settings] = await Promise.all([
@@ -53,6 +56,8 @@ class Catalog {
         return this.models.vaes.map((vae) => vae.name);
       case 'upscalers':
         return [...(parameter.choices ?? []), ...(this.models.upscalers ?? [])];
+      case 'face restorers':
+        return [...(parameter.choices ?? []), ...(this.models.face_restorers ?? [])];
       case 'samplers':
         return this.schema.samplers;
       case 'schedules':
