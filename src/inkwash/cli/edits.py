@@ -66,7 +66,7 @@ def inpaint(
     def order(path: Path) -> GenerateRequest:
         from inkwash.core.masks import alpha_mask
 
-        image, latent = load(path), latent_mask and beside(latent_mask, path)
+        image, latent = load(path), beside(latent_mask, path) if latent_mask else None
         painted = alpha_mask(image) if mask is None else beside(mask, path)
         return dataclasses.replace(base, init_image=image, mask=painted, latent_mask=latent)
 

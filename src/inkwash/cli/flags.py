@@ -35,7 +35,7 @@ class Flag:
     @functools.cached_property
     def parameter(self) -> Parameter:
         """As Typer reads it from a function's signature."""
-        annotation = Annotated[self.kind, option(self.panel, self.help, *self.options)]
+        annotation = Annotated[self.kind, option(self.panel, self.help, *self.options)]  # type: ignore[name-defined]
         return Parameter(self.name, Parameter.KEYWORD_ONLY, default=self.default, annotation=annotation)
 
 

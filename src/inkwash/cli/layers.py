@@ -81,7 +81,8 @@ def redraw(
     check_mask(mask, mask_alpha)
     document, here = read(picture), settings.load()
     seen = document.flattened()
-    painted, latent = alpha_mask(seen) if mask is None else load(mask), latent_mask and load(latent_mask)
+    painted = alpha_mask(seen) if mask is None else load(mask)
+    latent = load(latent_mask) if latent_mask else None
     base = dataclasses.replace(request_of(flags, prompt=prompt), batch_size=1, batch_count=1)
     request = dataclasses.replace(base, init_image=flattened(seen), mask=painted, latent_mask=latent)
     if flags["keep_source"]:
