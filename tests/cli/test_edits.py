@@ -72,6 +72,18 @@ def test_inpaint_takes_its_mask_from_a_file(engine: FakeEngine, photo: Path, fol
     )  # fmt: skip
 
 
+def test_inpaint_pastes_one_mask_and_redraws_another(engine: FakeEngine, photo: Path, folders: Path) -> None:
+    wide = MASK.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    wide.save(folders / "wide.png")
+    masks = ["--mask", str(folders / "mask.png"), "--latent-mask", str(folders / "wide.png")]
+    assert main(["inpaint", str(photo), *masks, "--mask-blur-y", "9", "--no-mask-round"], engine) == 0
+    assert asked(engine) == GenerateRequest(
+        init_image=PHOTO, mask=MASK, latent_mask=wide, mask_blur_y=9.0, mask_round=False
+    )
+    kept = {file.stem for file in (folders / "outputs" / "init-images").iterdir()}
+    assert kept == {sources.fingerprint(PHOTO), sources.fingerprint(MASK), sources.fingerprint(wide)}
+
+
 def test_inpaint_redraws_what_is_transparent(engine: FakeEngine, folders: Path) -> None:
     cut = PHOTO.copy()
     cut.putalpha(MASK.point(lambda level: 255 - level))

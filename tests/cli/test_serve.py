@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import signal
 import socket
@@ -14,6 +16,12 @@ import httpx2
 import pytest
 
 from inkwash.cli import main
+from inkwash.core.errors import InkwashError
+from inkwash.jobs import service, worker
+from inkwash.jobs.bench import RemoteBench
+from inkwash.jobs.service import Setup
+from inkwash.jobs.studio import Studio
+from inkwash.jobs.wire import Connection
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -52,6 +60,29 @@ def test_wrong_settings_are_told(
         words = told(capsys)
         assert word in words
         assert "secretword" not in words
+
+
+@pytest.mark.parametrize("command", ["serve", "webui"])
+def test_memory_reaches_the_worker(command: str, folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    setups: list[Setup] = []
+
+    def no_service(setup: Setup) -> None:
+        setups.append(setup)
+        raise InkwashError("Enough is known.", "Stop here.")
+
+    monkeypatch.setattr(service, "Service", no_service)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    flags = ["--port", port, "--memory-policy", "sequential", "--memory-limit", "2.5"]
+    assert main([command, *flags, "--device", "cpu", "--models-dir", str(folders)]) == 1
+    sent = json.loads(service.command(setups[0])[-1])
+    studio = worker._studio(RemoteBench(Connection(io.BytesIO(), io.BytesIO())), sent)
+    assert isinstance(studio, Studio)
+    assert (studio.engine.memory.policy, studio.engine.limit) == ("sequential", 2_500_000_000)
+
+
+def test_a_wrong_memory_policy_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "sequential" in told(capsys, "--memory-policy", "sequentially")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import subprocess
 import sys
@@ -12,12 +13,16 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 from tests.server.test_native import wait_for
+from tests.support.service import PaintingService
 
 from inkwash.checkpoint import detect
 from inkwash.checkpoint.catalog import BOX
 from inkwash.core import images
-from inkwash.core.settings import Settings
+from inkwash.core.settings import Memory, Settings
 from inkwash.generation.enlarging import Target, plan_enlarging, request_of
+from inkwash.jobs.serving import System, WorkerState
+from inkwash.server.app import open_context
+from inkwash.server.native import enlarge
 
 API = "/api/v1"
 TEXT = "a cat, best quality\nNegative prompt: blurry\nSteps: 9, Sampler: Euler, CFG scale: 5, Seed: 4, Size: 64x48"
@@ -41,6 +46,22 @@ def laid(settings: Settings, name: str) -> None:
     folder = settings.models_dir / "models" / "ESRGAN"
     folder.mkdir(parents=True)
     (folder / name).write_bytes(b"")
+
+
+def test_the_plan_keeps_to_the_memory_that_the_service_may_take(
+    settings: Settings, service: PaintingService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = WorkerState(state="idle", memory=900_000_000, gpu_total=8_000_000_000, gpu_free=7_500_000_000)
+    for limit, worker, free in (
+        (0.0, WorkerState(memory=900_000_000), 6_000_000_000),
+        (2.0, WorkerState(memory=900_000_000), 1_100_000_000),  # less what it holds
+        (0.5, WorkerState(memory=900_000_000), 0),
+        (0.0, card, 7_500_000_000),
+        (2.0, card, 1_500_000_000),
+    ):
+        monkeypatch.setattr(service, "system", lambda worker=worker: System(worker=worker, memory_free=6_000_000_000))
+        context = open_context(dataclasses.replace(settings, memory=Memory(limit=limit)), service)
+        assert enlarge._free(context) == free
 
 
 class Four:

@@ -35,7 +35,7 @@ def lines(page: Page) -> list[str]:
 
 
 def aim(page: Page, where: str) -> None:
-    page.locator(".sides label", has_text=where).click()
+    page.locator(".segments label", has_text=where).click()
 
 
 def test_the_plan_is_told_before_anything_is_drawn(visit: Open, shared: Service, source: Path) -> None:

@@ -15,8 +15,8 @@ TABS = ("draw", "edit", "sweep", "gallery", "info", "how", "models", "machine", 
 
 
 def words(language: str) -> dict[str, str]:
-    table: dict[str, str] = json.loads((ROOT / "ui/src/i18n" / f"{language}.json").read_text(encoding="utf-8"))
-    return table
+    table: dict[str, list[str]] = json.loads((ROOT / "ui/src/words.json").read_text(encoding="utf-8"))
+    return {key: texts[("en", "zh").index(language)] for key, texts in table.items()}
 
 
 def test_the_language_is_the_browsers_until_one_chooses(visit: Open, shared: Service) -> None:

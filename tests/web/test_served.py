@@ -77,7 +77,7 @@ def test_the_page_is_small() -> None:
     first = [STATIC / name for name in re.findall(r"(?:src|href)=\"\./([^\"]+)\"", text)]
     assert len(first) >= 3
     assert packed(first) < 64 * 1024
-    assert packed(path for path in Path(STATIC).rglob("*") if path.is_file()) < 120 * 1024
+    assert packed(path for path in Path(STATIC).rglob("*") if path.is_file()) < 112 * 1024
 
 
 def packed(paths: Iterable[Path]) -> int:

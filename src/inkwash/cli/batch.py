@@ -14,10 +14,10 @@ import typer
 from PIL.Image import Image
 
 from inkwash.cli.drawing import Drawer, Order, drawn, report, told
+from inkwash.cli.orders import engine_of, order_of
 from inkwash.cli.saving import Saved
 from inkwash.cli.terminal import say, short, show_error
-from inkwash.cli.txt2img import engine_of, order_of
-from inkwash.core import images, limits, settings, sources
+from inkwash.core import fingerprints, images, limits, settings, sources
 from inkwash.core.errors import InkwashError, InvalidRequest
 from inkwash.core.request import GenerateRequest, Result
 
@@ -37,11 +37,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Batch:
-    """flags: of the command.  keep_source: whether copies of sources go to the outputs.  loops: see ``img2img``."""
+    """flags: of the command.  loops: see ``img2img``."""
 
     context: typer.Context
     flags: dict[str, Any]
-    keep_source: bool = True
     loops: int = 1
 
     def run(self, picture: Path, request_of: RequestOf) -> int:
@@ -52,11 +51,7 @@ class Batch:
         if not picture.is_dir():
             return self._one(picture, request_of, here, started)
         outcome = Outcome()
-        paths = sorted(path for path in picture.iterdir() if path.suffix.lower() in images.READABLE)
-        if not paths:
-            raise InvalidRequest(
-                f"There are no pictures in {picture}.", f"Put {', '.join(images.READABLE)} files there."
-            )
+        paths = pictures_in(picture)
         engine: Drawer | None = None
         for number, path in enumerate(paths, 1):
             say(f"{number}/{len(paths)}: {short(path)}")
@@ -85,7 +80,7 @@ class Batch:
     def _draw(self, order: Order, engine: Drawer, here: settings.Settings, outcome: Outcome) -> Result | None:
         """The order, and its loops: each from the last picture before, with the next seed."""
         for loop in range(self.loops):
-            if self.keep_source:
+            if self.flags["keep_source"]:
                 keep_sources(order.request, here)
             saved, result = drawn(order, engine)
             outcome.saved += saved
@@ -115,8 +110,16 @@ class Batch:
             say(f"not drawn: {short(path)}: {error.message}")
 
 
+def pictures_in(folder: Path) -> list[Path]:
+    """Raises InvalidRequest if there are none."""
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in images.READABLE)
+    if not paths:
+        raise InvalidRequest(f"There are no pictures in {folder}.", f"Put {', '.join(images.READABLE)} files there.")
+    return paths
+
+
 def keep_sources(request: GenerateRequest, here: settings.Settings) -> None:
     """So that ``inspect`` finds what a picture was made from, wherever the original goes.  Raises CannotWrite."""
-    for image in (request.init_image, request.mask, request.depth):
-        if image is not None:
+    for name in fingerprints.KEYS.values():
+        if (image := getattr(request, name)) is not None:
             sources.keep(image, here.outputs_dir / sources.KEPT)

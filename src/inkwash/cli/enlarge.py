@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from inkwash.cli.edits import SAVING, SOURCE, Keep, load
-from inkwash.cli.flags import sharing
+from inkwash.cli.edits import load
+from inkwash.cli.flags import of, option, own, panel, takes
+from inkwash.cli.orders import engine_of, memory_of, order_of
+from inkwash.cli.panels import ENGINE, FACES, OUTPUT, listed
+from inkwash.cli.panels_edits import KEEP, SOURCE
 from inkwash.cli.terminal import say, show_error
-from inkwash.cli.txt2img import engine_of, flag, order_of, txt2img
 from inkwash.core import limits, settings
 from inkwash.core.choices import PICTURE_UPSCALERS, choose
 from inkwash.core.errors import InkwashError, InvalidRequest
@@ -24,55 +26,55 @@ if TYPE_CHECKING:
     from inkwash.generation.enlarging import Pass, Target
 
 STRENGTH = 0.35
-FACES = ("restore_faces", "codeformer_weight")
 ROADS = ("Mixture of Diffusers", "MultiDiffusion", "SD upscale")
 
-# Flags that speak over what the picture says of itself, and the fields they set.
-OVER = {
-    "prompt": "prompt", "negative": "negative_prompt", "model": "model", "vae": "vae", "seed": "seed",
-    "steps": "steps", "sampler": "sampler", "cfg": "cfg_scale",
-}  # fmt: skip
+# What speaks over what the picture says of itself.
+OVER = panel(
+    SOURCE,
+    of("negative_prompt", "--negative", "-n", default=None,
+       help="Default: as the picture's metadata says, as all below."),
+    of("model", "--model", "-m", help="Likewise; else the model in the box."),
+    of("vae", help="Likewise."),
+    of("seed", "--seed", "-s", default=None, help="Likewise."),
+    of("steps", default=None, help="Likewise."),
+    of("sampler", default=None, help="Likewise."),
+    of("cfg_scale", "--cfg", default=None, help="Likewise."),
+)  # fmt: skip
+PLAN = panel(SOURCE, own("plan", bool, False, "Only say what would be done.", "--plan"))
 
 
-@sharing(txt2img, (*SAVING, *FACES))
+@takes(OVER, PLAN, FACES, KEEP, ENGINE, OUTPUT)
 def enlarge(
     context: typer.Context,
     picture: Annotated[Path, typer.Argument(help="A picture, or a folder of them.")],
-    to: Annotated[int | None, flag(SOURCE, "Pixels of the longer side.")] = None,
-    scale: Annotated[float | None, flag(SOURCE, "Times the picture's size, instead; 2 without either.")] = None,
+    to: Annotated[int | None, option(SOURCE, "Pixels of the longer side.")] = None,
+    scale: Annotated[float | None, option(SOURCE, "Times the picture's size, instead; 2 without either.")] = None,
     upscaler: Annotated[
-        str | None, flag(SOURCE, f"{', '.join(PICTURE_UPSCALERS)}, or a file; default: the best there is.")
+        str | None, option(SOURCE, listed(PICTURE_UPSCALERS, ", or a file; default: the best there is"))
     ] = None,
     strength: Annotated[
-        float, flag(SOURCE, "How much is redrawn, above 0 to 1.", "--strength", "--denoise", "-d")
+        float, option(SOURCE, "How much is redrawn, above 0 to 1.", "--strength", "--denoise", "-d")
     ] = STRENGTH,
-    keep_structure: Annotated[float, flag(SOURCE, "0 to 1: hold what is large in the picture.")] = 0.75,
+    keep_structure: Annotated[float, option(SOURCE, "0 to 1: hold what is large in the picture.")] = 0.75,
     noise_inversion: Annotated[
         bool,
-        flag(SOURCE, "Begin with the noise that leads back to the picture.", "--noise-inversion/--no-noise-inversion"),
+        option(
+            SOURCE, "Begin with the noise that leads back to the picture.", "--noise-inversion/--no-noise-inversion"
+        ),
     ] = True,
-    road: Annotated[str | None, flag(SOURCE, f"{', '.join(ROADS)}; default: the first that fits into memory.")] = None,
-    tile: Annotated[int | None, flag(SOURCE, "Pixels of a tile's side; default: as the model was made for.")] = None,
-    overlap: Annotated[int | None, flag(SOURCE, "Pixels that tiles share; default: a quarter of a tile.")] = None,
+    road: Annotated[
+        str | None, option(SOURCE, f"{', '.join(ROADS)}; default: the first that fits into memory.")
+    ] = None,
+    tile: Annotated[int | None, option(SOURCE, "Pixels of a tile's side; default: as the model was made for.")] = None,
+    overlap: Annotated[int | None, option(SOURCE, "Pixels that tiles share; default: a quarter of a tile.")] = None,
     prompt: Annotated[
-        str | None, flag(SOURCE, "For every tile; default: the words of quality of the picture's own prompt.")
+        str | None, option(SOURCE, "For every tile; default: the words of quality of the picture's own prompt.")
     ] = None,
-    whole_prompt: Annotated[bool, flag(SOURCE, "All of the picture's own prompt.", "--whole-prompt")] = False,
-    negative: Annotated[
-        str | None, flag(SOURCE, "Default: as the picture's metadata says, as all below.", "--negative", "-n")
-    ] = None,
-    model: Annotated[str | None, flag(SOURCE, "Likewise; else the model in the box.", "--model", "-m")] = None,
-    vae: Annotated[str | None, flag(SOURCE, "Likewise.")] = None,
-    seed: Annotated[int | None, flag(SOURCE, "Likewise.", "--seed", "-s")] = None,
-    steps: Annotated[int | None, flag(SOURCE, "Likewise.")] = None,
-    sampler: Annotated[str | None, flag(SOURCE, "Likewise.")] = None,
-    cfg: Annotated[float | None, flag(SOURCE, "Likewise.")] = None,
-    plan: Annotated[bool, flag(SOURCE, "Only say what would be done.", "--plan")] = False,
-    keep_source: Keep = True,
-    **drawing: Any,
+    whole_prompt: Annotated[bool, option(SOURCE, "All of the picture's own prompt.", "--whole-prompt")] = False,
+    **more: Any,
 ) -> None:
     """Enlarge a picture and redraw it in tiles, so that it is sharp at the new size."""
-    flags = {**drawing, **{name: value for name, value in locals().items() if name != "drawing"}}
+    flags = {**more, **{name: value for name, value in locals().items() if name != "more"}}
     if to is not None and scale is not None:
         raise InvalidRequest("Both --to and --scale say how large.", "Give one of them.")
     if not 0 < strength <= 1:
@@ -86,16 +88,13 @@ def enlarge(
 
 def _all(context: typer.Context, picture: Path, flags: Mapping[str, Any]) -> int:
     """Every picture by itself; what goes wrong with one of a folder is told and does not stop the others."""
-    from inkwash.core import images
+    from inkwash.cli.batch import pictures_in
 
     here = settings.load()
     if not picture.is_dir():
         return _one(context, picture, flags, here)
-    paths = sorted(path for path in picture.iterdir() if path.suffix.lower() in images.READABLE)
-    if not paths:
-        raise InvalidRequest(f"There are no pictures in {picture}.", f"Put {', '.join(images.READABLE)} files there.")
     status = 0
-    for path in paths:
+    for path in pictures_in(picture):
         try:
             status = max(status, _one(context, path, flags, here))
         except InkwashError as error:
@@ -120,7 +119,7 @@ def _one(context: typer.Context, path: Path, flags: Mapping[str, Any], here: set
         return 0
     engine: Drawer = engine_of(context, flags, here)
     for one in passes:
-        faces = {name: flags[name] for name in FACES if one is passes[-1]}
+        faces = {flag.name: flags[flag.name] for flag in FACES if one is passes[-1]}
         request = limits.check(dataclasses.replace(one.over(image), **faces), here.limits)
         order = dataclasses.replace(order_of(request, flags, here, FOLDER), started=started)
         if flags["keep_source"] or one is not passes[0]:
@@ -141,7 +140,8 @@ def base_of(path: Path, flags: Mapping[str, Any]) -> GenerateRequest:
     from inkwash.generation.enlarging import request_of
 
     known = request_of(images.read_metadata(path).infotext, whole_prompt=flags["whole_prompt"])
-    over = {field: flags[name] for name, field in OVER.items() if flags[name] is not None}
+    told = {"prompt": flags["prompt"]} | {flag.field: flags[flag.name] for flag in OVER if flag.field}
+    over = {field: value for field, value in told.items() if value is not None}
     given = {"denoising_strength": flags["strength"], "keep_structure": flags["keep_structure"]}
     return dataclasses.replace(known, **over, **given)
 
@@ -161,5 +161,5 @@ def _planned(
     named = best_upscaler(catalog, model) if wanted is None else upscaler_named(catalog, wanted, PICTURE_UPSCALERS)
     names = [field.name for field in dataclasses.fields(Target)]
     target: Target = Target(**{name: flags[name] for name in names} | {"upscaler": named})
-    free = available_memory(compute.device)
+    free = available_memory(compute.device, int(memory_of(flags, here.memory).limit * 1e9) or None)
     return plan_enlarging(base, size, target, detect(model), compute.dtype, free, here.limits.side)

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Argument, Option
 
-from inkwash.cli.edits import Words, inpaint, inpainting_of, load
-from inkwash.cli.flags import sharing
+from inkwash.cli.asking import request_of
+from inkwash.cli.edits import Words, check_mask, load
+from inkwash.cli.flags import takes
+from inkwash.cli.orders import engine_of, order_of
+from inkwash.cli.panels import DRAWING
+from inkwash.cli.panels_edits import KEEP, MASKED, REDRAWING
 from inkwash.cli.terminal import harmless, short
-from inkwash.cli.txt2img import engine_of, order_of
 from inkwash.core import limits, settings
 from inkwash.core.errors import InvalidRequest
 
@@ -57,8 +60,17 @@ def listing(file: File, as_json: Annotated[bool, Option("--json", help="One JSON
 
 
 @layers.command(no_args_is_help=True)
-@sharing(inpaint)
-def redraw(context: typer.Context, picture: File, prompt: Words = "", **drawing: Any) -> None:
+@takes(MASKED, REDRAWING, KEEP, DRAWING)
+def redraw(
+    context: typer.Context,
+    picture: File,
+    prompt: Words = "",
+    *,
+    mask: Path | None,
+    mask_alpha: bool,
+    latent_mask: Path | None,
+    **flags: Any,
+) -> None:
     """Redraw what a mask shows of the flattened picture, as a new layer."""
     from inkwash.cli.batch import keep_sources
     from inkwash.cli.drawing import drawn, report
@@ -66,27 +78,27 @@ def redraw(context: typer.Context, picture: File, prompt: Words = "", **drawing:
     from inkwash.core.layers import redrawn, save
     from inkwash.core.masks import alpha_mask, flattened, request_mask
 
-    if (drawing["mask"] is None) is not drawing["mask_alpha"]:
-        raise InvalidRequest("Which part is to be redrawn?", "Give either --mask FILE or --mask-alpha.")
+    check_mask(mask, mask_alpha)
     document, here = read(picture), settings.load()
     seen = document.flattened()
-    painted = alpha_mask(seen) if drawing["mask"] is None else load(drawing["mask"])
-    base = dataclasses.replace(inpainting_of(drawing | {"prompt": prompt}), batch_size=1, batch_count=1)
-    request = dataclasses.replace(base, init_image=flattened(seen), mask=painted)
-    if drawing["keep_source"]:
+    painted = alpha_mask(seen) if mask is None else load(mask)
+    latent = load(latent_mask) if latent_mask else None
+    base = dataclasses.replace(request_of(flags, prompt=prompt), batch_size=1, batch_count=1)
+    request = dataclasses.replace(base, init_image=flattened(seen), mask=painted, latent_mask=latent)
+    if flags["keep_source"]:
         keep_sources(request, here)
-    order = order_of(limits.check(request, here.limits), drawing, here, "img2img-images")
-    saved, result = drawn(order, engine_of(context, drawing, here))
+    order = order_of(limits.check(request, here.limits), flags, here, "img2img-images")
+    saved, result = drawn(order, engine_of(context, flags, here))
     report(order, saved, result)
     if result is None:
         raise typer.Exit(130)
-    mask = request_mask(request)
-    if mask is None or result.images[0].size != document.size:
+    redone = request_mask(request)
+    if redone is None or result.images[0].size != document.size:
         raise InvalidRequest(
             f"The result is {result.images[0].size}, the layers {document.size}: it was saved, but not as a layer.",
             "Leave out --width, --height and --hires, or use --only-masked.",
         )
-    save(document.over(redrawn(prompt or "redraw", result.images[0], mask, result.infotexts[0])), picture)
+    save(document.over(redrawn(prompt or "redraw", result.images[0], redone, result.infotexts[0])), picture)
 
 
 @layers.command()

@@ -6,14 +6,16 @@ import dataclasses
 import logging
 import signal
 import webbrowser
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
+from inkwash.cli.flags import of, own, panel, takes
+from inkwash.cli.orders import dtype_of, memory_of
+from inkwash.cli.panels import ENGINE
 from inkwash.cli.terminal import say
 from inkwash.core import settings
-from inkwash.core.choices import DTYPES, choose
 from inkwash.core.errors import InkwashError
 from inkwash.core.settings import Settings
 
@@ -22,47 +24,31 @@ if TYPE_CHECKING:
 
 Host = Annotated[str | None, Option(help="The address to listen on; 0.0.0.0: all of this machine's.")]
 Port = Annotated[int | None, Option(help="The port to listen on.", min=1, max=65535)]
-ModelsDir = Annotated[Path | None, Option(help="The folder that holds models/ and embeddings/.")]
-Device = Annotated[str | None, Option(help="cpu, cuda, cuda:1 or mps.")]
-Dtype = Annotated[str | None, Option(help=f"{', '.join(DTYPES)}.")]
-Strict = Annotated[bool | None, Option("--strict/--fast", help="Bit-identical in any grouping, or quicker.")]
+WORKER = panel(None, *ENGINE, of("strict", "--strict/--fast", help="Bit-identical in any grouping, or quicker."))
+BROWSER = panel(None, own("browser", bool, True, "Open the page in a browser.", "--browser/--no-browser"))
 
 
-def serve(
-    host: Host = None,
-    port: Port = None,
-    models_dir: ModelsDir = None,
-    device: Device = None,
-    dtype: Dtype = None,
-    strict: Strict = None,
-) -> None:
+@takes(WORKER)
+def serve(host: Host = None, port: Port = None, **flags: Any) -> None:
     """Serve pictures over HTTP: Inkwash's own API, A1111's and OpenAI's."""
-    _run(_settled(host, port, models_dir), device, dtype, strict, page=False, browser=False)
+    _run(_settled(host, port, flags), flags, page=False, browser=False)
 
 
-def webui(
-    host: Host = None,
-    port: Port = None,
-    models_dir: ModelsDir = None,
-    device: Device = None,
-    dtype: Dtype = None,
-    strict: Strict = None,
-    browser: Annotated[bool, Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
-) -> None:
+@takes(WORKER, BROWSER)
+def webui(host: Host = None, port: Port = None, *, browser: bool, **flags: Any) -> None:
     """Open the page in the browser: draw, look, learn.  The HTTP APIs are served beside it."""
-    _run(_settled(host, port, models_dir), device, dtype, strict, page=True, browser=browser)
+    _run(_settled(host, port, flags), flags, page=True, browser=browser)
 
 
-def _settled(host: str | None, port: int | None, models_dir: Path | None) -> Settings:
-    """The settings with the flags over them."""
+def _settled(host: str | None, port: int | None, flags: Mapping[str, Any]) -> Settings:
+    """The settings with the flags over them.  Raises BadSettings."""
     here = settings.load()
     table = dataclasses.replace(here.server, host=host or here.server.host, port=port or here.server.port)
-    return dataclasses.replace(here, server=table, models_dir=models_dir or here.models_dir)
+    memory, folder = memory_of(flags, here.memory), flags["models_dir"] or here.models_dir
+    return dataclasses.replace(here, server=table, memory=memory, models_dir=folder)
 
 
-def _run(
-    here: Settings, device: str | None, dtype: str | None, strict: bool | None, *, page: bool, browser: bool
-) -> None:
+def _run(here: Settings, flags: Mapping[str, Any], *, page: bool, browser: bool) -> None:
     """Until Ctrl-C or SIGTERM.  What can be refused is refused before the worker starts."""
     from inkwash.jobs.service import Service
     from inkwash.server import app, listening
@@ -70,9 +56,9 @@ def _run(
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     listening.check_public(here.server)
-    known_dtype = None if dtype is None else choose("dtype", dtype, DTYPES)
+    setup = setup_of(here, flags)
     listener = listening.listen(here.server.host, here.server.port)
-    service = Service(_setup(here, device, known_dtype, strict))
+    service = Service(setup)
     context = app.open_context(here, service)
     url = listening.address(here.server.host, here.server.port)
 
@@ -90,8 +76,8 @@ def _run(
         raise InkwashError("The service could not start.", "The lines above say why.")
 
 
-def _setup(here: Settings, device: str | None, dtype: str | None, strict: bool | None) -> Setup:
-    """What the service needs to know.  What the page set goes over inkwash.toml."""
+def setup_of(here: Settings, flags: Mapping[str, Any]) -> Setup:
+    """What the service needs to know.  What the page set goes over inkwash.toml.  Raises InvalidRequest."""
     from inkwash.jobs.service import Setup
     from inkwash.server.preferences import Preferences
 
@@ -107,9 +93,10 @@ def _setup(here: Settings, device: str | None, dtype: str | None, strict: bool |
         per_user=here.server.per_user or None,
         retention=here.server.retention_hours,
         limits=here.limits,
-        device=device,
-        dtype=dtype,
-        strict=strict,
+        memory=here.memory,
+        device=flags["device"],
+        dtype=dtype_of(flags),
+        strict=flags["strict"],
     )
 
 

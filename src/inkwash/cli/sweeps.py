@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Argument
 
-from inkwash.cli.flags import request_of, sharing
-from inkwash.cli.txt2img import engine_of, flag, order_of, txt2img
+from inkwash.cli.asking import request_of
+from inkwash.cli.flags import option, takes
+from inkwash.cli.orders import engine_of, order_of
+from inkwash.cli.panels import DRAWING
 from inkwash.core import limits, settings
 from inkwash.core.errors import InvalidRequest
 from inkwash.core.request import GenerateRequest
@@ -25,23 +27,25 @@ if TYPE_CHECKING:
     from inkwash.cli.saving import Saved, Saver
 
 AXES, FOLDER = "Axes", "txt2img-grids"
-Source = Annotated[Path | None, flag("Source", "Draw from this picture, as img2img does.", "--from")]
-Strength = Annotated[float, flag("Source", "With --from: 0 returns it, 1 keeps nothing.", "--strength", "-d")]
+Source = Annotated[Path | None, option("Source", "Draw from this picture, as img2img does.", "--from")]
+Strength = Annotated[float, option("Source", "With --from: 0 returns it, 1 keeps nothing.", "--strength", "-d")]
 Sheet = Callable[[Sequence["Image"]], "Image"]
 
 
-@sharing(txt2img)
+@takes(DRAWING)
 def sweep(
     context: typer.Context,
     prompt: Annotated[str, Argument(help='What the pictures show; with --matrix "base | option | option".')],
-    x: Annotated[str | None, flag(AXES, 'Name and values: "steps: 5-20 (+5)", "sampler: Euler, Heun".', "--x")] = None,
-    y: Annotated[str | None, flag(AXES, "Likewise, for the rows.", "--y")] = None,
-    z: Annotated[str | None, flag(AXES, "Likewise, for further sheets.", "--z")] = None,
-    matrix: Annotated[bool, flag(AXES, "Every combination of the prompt's options.", "--matrix")] = False,
-    contact: Annotated[bool, flag(AXES, "Sixteen seeds, four by four.", "--contact")] = False,
+    x: Annotated[
+        str | None, option(AXES, 'Name and values: "steps: 5-20 (+5)", "sampler: Euler, Heun".', "--x")
+    ] = None,
+    y: Annotated[str | None, option(AXES, "Likewise, for the rows.", "--y")] = None,
+    z: Annotated[str | None, option(AXES, "Likewise, for further sheets.", "--z")] = None,
+    matrix: Annotated[bool, option(AXES, "Every combination of the prompt's options.", "--matrix")] = False,
+    contact: Annotated[bool, option(AXES, "Sixteen seeds, four by four.", "--contact")] = False,
     picture: Source = None,
     strength: Strength = 0.75,
-    **drawing: Any,
+    **flags: Any,
 ) -> None:
     """Draw every combination of some values, on one labelled sheet."""
     from inkwash.core.sheets import captioned, plot
@@ -49,36 +53,36 @@ def sweep(
 
     if [bool(x or y or z), matrix, contact].count(True) != 1:
         raise InvalidRequest("What is to vary?", 'Give --x "steps: 5-20 (+5)" (and --y, --z), --matrix or --contact.')
-    base = _base(request_of(drawing, prompt=prompt, denoising_strength=strength), picture)
+    base = _base(request_of(flags, prompt=prompt, denoising_strength=strength), picture)
     if matrix or contact:
         one = grid.matrix(base) if matrix else grid.seeds(base)
         _draw(
             context,
-            drawing,
+            flags,
             grid.sweep(base, one).requests,
             lambda cells: captioned(cells, one.labels(), 4 if contact else None),
         )
         return
     found = grid.sweep(base, *(_axis(text, base) for text in (x, y, z)))
     labels = [axis.labels() for axis in (found.x, found.y, found.z)]
-    _draw(context, drawing, found.requests, lambda cells: plot(cells, *labels))
+    _draw(context, flags, found.requests, lambda cells: plot(cells, *labels))
 
 
-@sharing(txt2img)
+@takes(DRAWING)
 def words(
     context: typer.Context,
     prompt: Annotated[str, Argument(help="The prompt whose words are tried.")],
     picture: Source = None,
     strength: Strength = 0.75,
-    **drawing: Any,
+    **flags: Any,
 ) -> None:
     """Show what each word of a prompt does: the same seed drawn without it, side by side."""
     from inkwash.core.sheets import captioned
     from inkwash.generation import grid
 
-    base = _base(request_of(drawing, prompt=prompt, denoising_strength=strength), picture)
+    base = _base(request_of(flags, prompt=prompt, denoising_strength=strength), picture)
     axis = grid.without_each_word(base)
-    _draw(context, drawing, grid.sweep(base, axis).requests, lambda cells: captioned(cells, axis.labels()))
+    _draw(context, flags, grid.sweep(base, axis).requests, lambda cells: captioned(cells, axis.labels()))
 
 
 def _base(request: GenerateRequest, picture: Path | None) -> GenerateRequest:

@@ -51,7 +51,7 @@ def upscale(
     What they say of themselves is kept.
     """
     from inkwash.cli.edits import load
-    from inkwash.cli.txt2img import engine_of
+    from inkwash.cli.orders import engine_of
     from inkwash.core import extras, settings
 
     started = time.monotonic()

@@ -18,6 +18,7 @@ from inkwash.core.choices import QUALITY
 from inkwash.core.errors import InkwashError
 from inkwash.core.limits import Limits
 from inkwash.core.naming import DEFAULT as PATTERN
+from inkwash.core.settings import Memory
 from inkwash.jobs.protocol import Desk, Glimpse, Saving
 
 
@@ -30,6 +31,7 @@ class Setup:
     history: ended jobs remembered; pictures stay in the gallery when their job is forgotten.  retention: hours that
     stays what nobody keeps: pictures that are not for the gallery, sources that nothing needs.
     limits: of what may be asked for, once a request's size is decided.
+    memory: None: the settings' own.
     side_by_side: pictures drawn at once.  strict: None: the engine's own (True on CPUs).
     worker: the program to run as worker, for tests; empty: Inkwash's own.
     """
@@ -45,6 +47,7 @@ class Setup:
     history: int = 10_000
     retention: float = 24.0
     limits: Limits = field(default_factory=Limits)
+    memory: Memory | None = None
     side_by_side: int = 8
     device: str | None = None
     dtype: str | None = None

@@ -103,11 +103,13 @@ def _thread(target: Callable[..., None], *arguments: object) -> None:
 def _studio(bench: RemoteBench, setup: dict[str, Any]) -> Easel:
     from inkwash.core.blobs import Blobs
     from inkwash.core.limits import Limits
+    from inkwash.core.settings import Memory
     from inkwash.generation.engine import Engine
     from inkwash.jobs.studio import Studio
 
+    memory = None if setup["memory"] is None else Memory(**setup["memory"])
     engine = Engine(
-        setup["models_dir"], setup["device"], setup["dtype"], limits=Limits(**setup["limits"]), confined=True
+        setup["models_dir"], setup["device"], setup["dtype"], memory, limits=Limits(**setup["limits"]), confined=True
     )
     return Studio(
         engine, bench, bench.glimpse, side_by_side=setup["side_by_side"], strict=setup["strict"],

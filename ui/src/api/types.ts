@@ -10,7 +10,7 @@ export type Parameter = {
   maximum: number | null;
   step: number | null;
   choices: (string | number)[] | null;
-  source: 'models' | 'vaes' | 'upscalers' | 'samplers' | 'schedules' | 'styles' | null;
+  source: 'models' | 'vaes' | 'upscalers' | 'face restorers' | 'samplers' | 'schedules' | 'styles' | null;
   group: string;
   level: 'basic' | 'advanced';
   label: Words;
@@ -155,7 +155,7 @@ export type Plan = {
   free: number;
   fits: boolean;
 };
-export type Models = { models: Model[]; vaes: { name: string; title: string }[]; upscalers?: string[]; suggestions: Suggestion[]; folder?: string | null };
+export type Models = { models: Model[]; vaes: { name: string; title: string }[]; upscalers?: string[]; face_restorers?: string[]; suggestions: Suggestion[]; folder?: string | null };
 
 export type Style = { name: string; prompt: string; negative_prompt: string };
 

@@ -1,4 +1,6 @@
 // How large and by what: the form of the tab, kept by the browser, and the question to the service that it makes.
+import type { EnlargePlan } from '../api/types';
+import { catalog } from '../state/schema.svelte';
 import { recall, remember } from '../state/storage';
 import type { Source } from './enlarging.svelte';
 
@@ -19,6 +21,7 @@ const PLAIN = {
   whole_prompt: false,
   negative_prompt: null as string | null,
   model: '',
+  restore_faces: '', // of what the last pass draws; "": not
 };
 export type Values = typeof PLAIN;
 
@@ -38,9 +41,17 @@ class Wish {
 
   /** What the service plans by. */
   question({ width, height, infotext }: Source): Record<string, unknown> {
-    const { to, typed: _, scale, upscaler, road, model, ...rest } = $state.snapshot(this.values);
+    const { to, typed: _, restore_faces: __, scale, upscaler, road, model, ...rest } = $state.snapshot(this.values);
     const size = to === null ? { scale } : { to };
     return { width, height, infotext, ...size, upscaler: upscaler || null, road: road || null, model: model || null, ...rest };
+  }
+
+  /** The plan with what the service does not plan: faces are restored once, at the last size. */
+  finished(plan: EnlargePlan): EnlargePlan {
+    const { restore_faces } = this.values;
+    const last = plan.passes.at(-1);
+    if (!last || last.kind !== 'generate' || !restore_faces || !catalog.byName.has('restore_faces')) return plan;
+    return { ...plan, passes: [...plan.passes.slice(0, -1), { ...last, request: { ...last.request, restore_faces } }] };
   }
 
   #take(values: Values): void {

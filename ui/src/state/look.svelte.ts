@@ -1,14 +1,13 @@
 // Language and theme: chosen by the browser until a person chooses.
-import en from '../i18n/en.json';
-import zh from '../i18n/zh.json';
-import type { Words } from '../api/types';
+import type { Job, Words } from '../api/types';
+import table from '../words.json';
 import { recall, remember } from './storage';
 
 export type Language = 'en' | 'zh';
 export type Theme = 'auto' | 'light' | 'dark';
-export type Key = keyof typeof en;
+export type Key = keyof typeof table;
 
-const TABLES: Record<Language, Record<Key, string>> = { en, zh };
+const TABLE: Record<string, string[]> = table; // of a key: English, Chinese
 
 function browserLanguage(): Language {
   return navigator.languages.find((tag) => /^(zh|en)/i.test(tag))?.toLowerCase().startsWith('zh') ? 'zh' : 'en';
@@ -38,20 +37,29 @@ class Look {
 
 export const look = new Look();
 
+function find(key: string): string | undefined {
+  return TABLE[key]?.[look.language === 'zh' ? 1 : 0];
+}
+
 /** The words of a key in the page's language; {name} is filled in from values. */
 export function t(key: Key, values?: Record<string, string | number>): string {
-  const text = TABLES[look.language][key];
+  const text = find(key) ?? '';
   return values ? text.replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole)) : text;
 }
 
 /** Words for a name that the service gave ("state.queued"), or the name itself where the page has none. */
 export function named(prefix: string, name: string): string {
-  return TABLES[look.language][`${prefix}.${name}` as Key] ?? name;
+  return find(`${prefix}.${name}`) ?? name;
 }
 
 /** What the service said in both languages, or in one. */
 export function said(words: Words | string | null | undefined): string {
   return typeof words === 'object' && words !== null ? words[look.language] : (words ?? '');
+}
+
+/** Of a job's picture, to who cannot see it. */
+export function altOf(job: Job | undefined, index: number): string {
+  return t('picture.alt', { n: index + 1, prompt: job?.request.prompt ?? '' });
 }
 
 export function number(value: number, digits = 0): string {

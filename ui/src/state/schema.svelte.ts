@@ -3,13 +3,16 @@ import { get } from '../api/client';
 import type { Model, Models, Parameter, Schema, Style } from '../api/types';
 import { flatten } from './names';
 
+const FACES = ['restore_faces', 'codeformer_weight']; // mean something where there is a restorer
+
 class Catalog {
   schema = $state<Schema>({ parameters: [], groups: [], samplers: [], schedules: [] });
   models = $state<Models>({ models: [], vaes: [], suggestions: [] });
   styles = $state<Style[]>([]);
   defaults = $state<Record<string, unknown>>({}); // the service's own, over the schema's
   ready = $state(false);
-  byName = $derived(new Map(this.schema.parameters.map((one) => [one.name, one])));
+  parameters = $derived(this.schema.parameters.filter((one) => this.models.face_restorers?.length || !FACES.includes(one.name)));
+  byName = $derived(new Map(this.parameters.map((one) => [one.name, one])));
 
   async load(): Promise<void> {
     const [schema, models, styles, settings] = await Promise.all([
@@ -35,6 +38,11 @@ class Catalog {
     return models.find((model) => model.current) ?? models.find((model) => model.box) ?? models[0];
   }
 
+  /** Those of these parameters that the service knows. */
+  named(names: string[]): Parameter[] {
+    return names.flatMap((name) => this.byName.get(name) ?? []);
+  }
+
   /** What a field holds until a person changes it. */
   usual(name: string): unknown {
     return name in this.defaults ? this.defaults[name] : this.byName.get(name)?.default;
@@ -48,6 +56,8 @@ class Catalog {
         return this.models.vaes.map((vae) => vae.name);
       case 'upscalers':
         return [...(parameter.choices ?? []), ...(this.models.upscalers ?? [])];
+      case 'face restorers':
+        return [...(parameter.choices ?? []), ...(this.models.face_restorers ?? [])];
       case 'samplers':
         return this.schema.samplers;
       case 'schedules':

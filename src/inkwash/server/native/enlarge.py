@@ -178,5 +178,9 @@ def _only_enlarged(context: Context, body: PlanIn) -> PlanOut:
 
 
 def _free(context: Context) -> int:
-    now = context.service.system()
-    return now.memory_free if now.worker.gpu_free is None else now.worker.gpu_free
+    """Bytes that the worker may still take, on the device it computes on."""
+    now, limit = context.service.system(), int(context.settings.memory.limit * 1e9)
+    free, held = now.memory_free, now.worker.memory
+    if now.worker.gpu_free is not None and now.worker.gpu_total is not None:
+        free, held = now.worker.gpu_free, now.worker.gpu_total - now.worker.gpu_free
+    return max(0, min(free, limit - held)) if limit else free
