@@ -86,7 +86,7 @@ def test_doctor_reports_every_part(folders: Path, capsys: Capture) -> None:
     report = json.loads(capsys.readouterr().out)
     names = [finding["name"] for finding in report["findings"]]
     assert names == [
-        "python", "system", "memory", "disk", "packages", "torch", "device", "upscalers", "settings", "models",
+        "python", "system", "memory", "disk", "packages", "torch", "device", "upscalers", "faces", "settings", "models",
         "outputs",
     ]  # fmt: skip
     assert status == (0 if report["ok"] else 1)

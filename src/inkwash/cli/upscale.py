@@ -7,11 +7,13 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import Argument, Option
 
+from inkwash.cli.flags import takes
+from inkwash.cli.panels import ENGINE, FACES
 from inkwash.cli.terminal import harmless, say, short
 from inkwash.core.errors import Cancelled, InkwashError, InvalidRequest
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 SIZES = "--scale, --to, --width and --height"
 
 
+@takes(FACES, ENGINE)
 def upscale(
     context: typer.Context,
     pictures: Annotated[list[Path], Argument(help="Pictures.")],
@@ -35,16 +38,11 @@ def upscale(
     to: Annotated[int | None, Option(help="Pixels of the longer side.")] = None,
     width: Annotated[int | None, Option(help="Pixels; alone it keeps the proportions.")] = None,
     height: Annotated[int | None, Option(help="Pixels; with --width what stands over is cut.")] = None,
-    restore_faces: Annotated[str | None, Option(help="GFPGAN, CodeFormer, RestoreFormer, a file's name, or Automatic.")]
-    = None,
     face_visibility: Annotated[float, Option(help="0 to 1: of restored faces over those that were there.")] = 1.0,
-    codeformer_weight: Annotated[float, Option(help="0 restores faces most, 1 keeps them closest.")] = 0.5,
     out: Annotated[Path | None, Option("--out", "-o", help="A folder, or a file ending in .png, .jpg or .webp.")]
     = None,
-    models_dir: Annotated[Path | None, Option(help="The folder that holds models/.")] = None,
-    device: Annotated[str | None, Option(help="cpu, cuda, cuda:1, mps.")] = None,
-    dtype: Annotated[str | None, Option(help="float32, bfloat16, float16.")] = None,
     as_json: Annotated[bool, Option("--json", help="One JSON object: files, seconds.")] = False,
+    **flags: Any,
 ) -> None:  # fmt: skip
     """Enlarge pictures with a learned upscaler or by resampling, and restore the faces in them.
 
@@ -59,12 +57,12 @@ def upscale(
     _check_sizes(scale, to, width, height)
     _check_out(out, pictures)
     opened = [load(path) for path in pictures]
-    faces = _faces(restore_faces, face_visibility, codeformer_weight)
+    faces = _faces(flags["restore_faces"], face_visibility, flags["codeformer_weight"])
     orders = [
         extras.check(_extras(image, upscaler, scale, _size(image.size, to, width, height), faces), here.limits)
         for image in opened
     ]
-    engine = engine_of(context, {"models_dir": models_dir, "device": device, "dtype": dtype}, here)
+    engine = engine_of(context, flags, here)
     folder = here.outputs_dir / "extras-images" / f"{datetime.now():%Y-%m-%d}"
     saved, stopped = _enlarge_all(orders, pictures, engine, out, folder)
     seconds = round(time.monotonic() - started, 3)
