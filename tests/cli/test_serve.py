@@ -78,7 +78,7 @@ def test_memory_reaches_the_worker(command: str, folders: Path, monkeypatch: pyt
     sent = json.loads(service.command(setups[0])[-1])
     studio = worker._studio(RemoteBench(Connection(io.BytesIO(), io.BytesIO())), sent)
     assert isinstance(studio, Studio)
-    assert (studio.engine.memory.policy, studio.engine.limit) == ("sequential", 2_500_000_000)
+    assert (studio.engine.memory.policy, studio.engine.stock.limit) == ("sequential", 2_500_000_000)
 
 
 def test_a_wrong_memory_policy_is_told(capsys: pytest.CaptureFixture[str]) -> None:

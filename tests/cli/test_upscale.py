@@ -93,8 +93,8 @@ def test_faces_are_restored_and_no_more_if_so_asked(
     path = folders / "library" / "models" / "GFPGAN" / "GFPGANv1.4.pth"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"x")
-    monkeypatch.setattr("inkwash.generation.engine.load_restorer", lambda path, compute, name: faces.negative())
-    monkeypatch.setattr("inkwash.generation.engine.finder", lambda: faces.Known(faces.LANDMARKS / 4))
+    monkeypatch.setattr("inkwash.generation.tools.load_restorer", lambda path, compute, name: faces.negative())
+    monkeypatch.setattr("inkwash.generation.tools.finder", lambda: faces.Known(faces.LANDMARKS / 4))
     grey, out = folders / "grey.png", folders / "out.png"
     Image.new("RGB", (64, 48), (10, 20, 30)).save(grey)
     flags = ["--upscaler", "None", "--restore-faces", "gfpgan", "--face-visibility", "0.5", "--out", str(out)]
@@ -104,7 +104,7 @@ def test_faces_are_restored_and_no_more_if_so_asked(
         assert made.getpixel((24, 24)) == (128, 128, 128)
         assert made.getpixel((63, 47)) == (10, 20, 30)
         assert made.info["postprocessing"] == "GFPGAN visibility: 0.5"
-    monkeypatch.setattr("inkwash.generation.engine.finder", faces.Known)
+    monkeypatch.setattr("inkwash.generation.tools.finder", faces.Known)
     capsys.readouterr()
     assert main(["upscale", str(grey), *flags]) == 0
     assert "grey.png: No face was found" in capsys.readouterr().err
