@@ -18,7 +18,7 @@ from inkwash.core.errors import InkwashError, InvalidRequest, MissingLibrary, Mo
 from inkwash.core.extras import Extras, FaceRestoration
 from inkwash.core.progress import Enlarging, Event
 from inkwash.core.request import GenerateRequest, Result, SDUpscale
-from inkwash.generation import engine as engines
+from inkwash.generation import tools
 from inkwash.generation.engine import Engine
 from inkwash.imaging.restoring import NO_FACE
 from inkwash.models import mtcnn_files
@@ -41,8 +41,8 @@ def engine(models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         LOADED.append(name)
         return faces.negative(name=name)
 
-    monkeypatch.setattr(engines, "load_restorer", load)
-    monkeypatch.setattr(engines, "finder", lambda: faces.Known(FACE))
+    monkeypatch.setattr(tools, "load_restorer", load)
+    monkeypatch.setattr(tools, "finder", lambda: faces.Known(FACE))
     LOADED.clear()
     with Engine(models_dir=root, device="cpu", dtype="float32") as engine:
         yield engine
@@ -101,7 +101,7 @@ def test_without_a_face_the_picture_is_as_it_was_and_it_is_said(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = draw(engine)
-    monkeypatch.setattr(engines, "finder", faces.Known)
+    monkeypatch.setattr(tools, "finder", faces.Known)
     restored = draw(engine, restore_faces="GFPGAN")
     assert restored.images[0].tobytes() == plain.images[0].tobytes()
     assert restored.warnings == [*plain.warnings, NO_FACE]
@@ -109,7 +109,7 @@ def test_without_a_face_the_picture_is_as_it_was_and_it_is_said(
 
 def test_codeformers_weight_reaches_it_and_the_text(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     restorer = faces.negative("CodeFormer")
-    monkeypatch.setattr(engines, "load_restorer", lambda path, compute, name: restorer)
+    monkeypatch.setattr(tools, "load_restorer", lambda path, compute, name: restorer)
     result = draw(engine, restore_faces="GFPGAN", codeformer_weight=0.2)
     assert restorer.network.model.seen == [0.2]
     assert infotext.to_request(infotext.parse(result.infotexts[0])).codeformer_weight == 0.2
@@ -143,9 +143,9 @@ def test_an_unknown_restorer_is_told_before_anything_is_loaded(
 
 def test_what_is_missing_is_named(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    monkeypatch.setattr(engines, "load_restorer", lambda path, compute, name: SimpleNamespace(nbytes=0, name=name))
+    monkeypatch.setattr(tools, "load_restorer", lambda path, compute, name: SimpleNamespace(nbytes=0, name=name))
     monkeypatch.setattr(mtcnn_files, "PACKAGE", "no_such_package")
-    monkeypatch.setattr(engines, "finder", lambda: mtcnn_files.load_mtcnn.__wrapped__())
+    monkeypatch.setattr(tools, "finder", lambda: mtcnn_files.load_mtcnn.__wrapped__())
     with pytest.raises(MissingLibrary, match="pip install --no-deps facenet-pytorch"):
         draw(engine, restore_faces="GFPGAN")
     for path in (engine.folder / "models" / "GFPGAN").iterdir():

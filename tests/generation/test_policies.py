@@ -38,7 +38,7 @@ def test_a_policy_that_is_told_is_kept_and_changes_no_picture(engine: Engine, mo
 def test_what_fits_decides(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tiny model has 15 MB of weights, 12 of them its token table, and a picture is 5 MB of work."""
     free = {"bytes": 10**9}
-    for user in ("generation.engine", "runtime.memory"):
+    for user in ("generation.stock", "runtime.memory"):
         monkeypatch.setattr(f"inkwash.{user}.available_memory", lambda device, limit=None: free["bytes"])
     plenty = engine_with(models_dir)
     assert not [warning for warning in plenty.generate(REQUEST).warnings if "policy" in warning]
