@@ -56,7 +56,7 @@ def draw_gallery(settings: Settings) -> None:
     drawn = [np.asarray(result.images[0].convert("RGB")) for result in engine.generate_all(requests)]
     rows = [np.concatenate(drawn[i : i + COLUMNS], axis=1) for i in range(0, len(drawn), COLUMNS)]
     DOCS.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.concatenate(rows)).save(DOCS / "gallery.webp", quality=85)
+    Image.fromarray(np.concatenate(rows)).save(DOCS / "gallery.webp", quality=75, method=6)
     numbers = [[prompt for prompt, _ in PROMPTS].index(prompt) for prompt in FRONT]
     Image.fromarray(np.concatenate([drawn[n] for n in numbers], axis=1)).save(DOCS / "three.webp", quality=90)
     print(DOCS / "gallery.webp", len(PROMPTS), "prompts")

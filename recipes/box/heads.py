@@ -41,7 +41,7 @@ def study_heads(settings: Settings) -> None:
         rows.append(pictures[:SHOWN])
         print(way, report[f"{way}: percent with more than one figure"], flush=True)
     (settings.paths.state / "heads.json").write_text(json.dumps(report, indent=1), "utf-8")
-    sheet(rows).save(DOCS / "heads.webp", quality=80)
+    sheet(rows).save(DOCS / "heads.webp", quality=72, method=6)
 
 
 def single_subjects(settings: Settings) -> list[Question]:
