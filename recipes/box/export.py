@@ -24,7 +24,7 @@ def export(settings: Settings) -> None:
     saved = load_state(settings.paths.state / "unet.pt")
     if saved is None:
         raise FileNotFoundError("there is no trained U-Net yet: run the stage 'unet' first")
-    average = {name: value.cpu() for name, value in saved["average"].items()}
+    average = blended(saved["average"], load_state(settings.paths.state / "unet-native.pt"), settings.unet.blend)
     vae = load_vae(settings).cpu()
     normalize_latents(vae, average.pop("mean").flatten(), average.pop("deviation").flatten())
     tensors = {f"vae.{name}": value for name, value in vae.state_dict().items()}
@@ -47,6 +47,17 @@ def export(settings: Settings) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     save_ldm(path, {name: value.half().contiguous() for name, value in tensors.items()}, spec, metadata)
     print(path, f"{path.stat().st_size / 1e6:.1f} MB,", metadata["inkwash.pictures_seen"], "pictures seen")
+
+
+def blended(average: dict[str, Tensor], native: dict[str, dict[str, Tensor]] | None, share: float) -> dict[str, Tensor]:
+    """Weights between those before scenes of twice the side and those after (arXiv:2109.01903), on the CPU.
+
+    native: the state before, if it was kept.  share: 0..1, of those after.
+    """
+    if native is None:
+        return {name: value.cpu() for name, value in average.items()}
+    before = native["average"]
+    return {name: before[name].cpu().lerp(value.cpu(), share) for name, value in average.items()}
 
 
 @torch.no_grad()

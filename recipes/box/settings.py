@@ -71,6 +71,7 @@ class UNetSettings:
     large: float
     large_batch: int
     large_below: int
+    blend: float
     minutes: float
 
 

@@ -52,7 +52,9 @@ def enlarged(artist: Artist, picture: Image.Image, text: str, strength: float, w
     )  # fmt: skip
     engine = artist.engine
     spec, dtype = engine.model(base.model).spec, engine.compute.dtype
-    (one,) = plan_enlarging(base, picture.size, Target(scale=SCALE, upscaler="Lanczos"), spec, dtype, engine.stock.free())
+    (one,) = plan_enlarging(
+        base, picture.size, Target(scale=SCALE, upscaler="Lanczos"), spec, dtype, engine.stock.free()
+    )
     request: GenerateRequest = one.over(picture)
     return engine.generate(request).images[0].convert("RGB")
 
