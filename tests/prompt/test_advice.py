@@ -1,7 +1,7 @@
 """Advice: given where a prompt probably says something else than its author meant, and only there."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from inkwash.prompt import advise, load_tokenizer
@@ -81,6 +81,7 @@ def test_few_of_each_kind():
 
 
 @settings(max_examples=50, deadline=None)
+@example("0" * 19 + "\x80" * 6 + "Â¤Õࠀ𐀀Â\U0001239aÊ\U0002fa1eיִ𐀀𐀀𐀀𐀀")  # the 76th token is the last of a character's four
 @given(st.text(max_size=60) | st.lists(st.sampled_from(list("()[]:|,.\\<>1（）：a ")), max_size=40).map("".join))
 def test_any_prompt_can_be_advised_on(prompt):
     for advice in advise(prompt.replace("<", ""), load_tokenizer()):

@@ -193,7 +193,7 @@ def _overflows(texts: Sequence[str], tokenizer: Tokenizer, embeddings: Mapping[s
     for stretch in (stretch for text in texts for stretch in _between_breaks(parse_attention(text))):
         tokens = place(stretch, tokenizer, embeddings=embeddings)
         chunks = 1 + max((token.chunk for token in tokens), default=0)
-        words = _words([token for token in tokens if token.chunk == 1][:20], tokenizer)
+        words = _words(_beyond(tokens)[:20], tokenizer)
         if chunks > 1 and words not in seen:
             seen.add(words)
             yield Advice(
@@ -204,6 +204,14 @@ def _overflows(texts: Sequence[str], tokenizer: Tokenizer, embeddings: Mapping[s
                 f"共 {len(tokens)} 个词元，而一段只能容纳 {CHUNK} 个：从这里开始的词会与前面分开编码"
                 f"（共 {chunks} 段）。请把相关的词放在一起，或用 BREAK 自行分段。",
             )
+
+
+def _beyond(tokens: Sequence[Token]) -> Sequence[Token]:
+    """Those of the second chunk and after, from a whole character on: its text is at the first of its tokens."""
+    begin = next((number for number, token in enumerate(tokens) if token.chunk == 1), len(tokens))
+    while 0 < begin < len(tokens) and not tokens[begin].text:
+        begin -= 1
+    return tokens[begin:]
 
 
 def _between_breaks(parsed: Sequence[tuple[str, float]]) -> list[list[tuple[str, float]]]:
