@@ -16,7 +16,8 @@ from .world.subjects import subjects
 
 DOCS = Path("docs")
 AIMS = {"judge's own accuracy subject": "0.97", "autoencoder PSNR dB": "26"}
-CAVEATS = """The 500 prompts were drawn anew, from another seed, after the last choice about training was made. The
+CAVEATS = """The 500 prompts took no part in any choice about training; the blend of weights (recipes/box/README.md) was
+chosen among four by the first 40 of the 200 prompts of "Two heads" below. The
 judge looks at 64 pixels a side; how many figures a picture of twice the size holds is asked of the counter, below."""
 STAGES = ("autoencoder", "text", "unet", "judge", "counter")
 
