@@ -132,7 +132,7 @@ def test_extras_restore_and_tell(engine: Engine) -> None:
 
 @pytest.mark.parametrize(
     ("name", "error", "words"),
-    [("GFPGANv1.5", InvalidRequest, "GFPGANv1.4"), ("codeformer", InvalidRequest, "There is GFPGAN")],
+    [("GFPGANv1.5", InvalidRequest, "GFPGANv1.4"), ("codeformer", InvalidRequest, "Say GFPGAN")],
 )
 def test_an_unknown_restorer_is_told_before_anything_is_loaded(
     engine: Engine, name: str, error: type[InkwashError], words: str

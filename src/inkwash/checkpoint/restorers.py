@@ -33,7 +33,7 @@ def find_restorer(catalog: Catalog, name: str) -> Entry:
     if name.strip().casefold() == AUTOMATIC.casefold():
         return entries[0]
     near = " or ".join(nearest(name, names) or names)
-    raise InvalidRequest(f"There is no face restorer called {name[:80]!r}.", f"There is {near}.", FIELD)
+    raise InvalidRequest(f"There is no face restorer called {name[:80]!r}.", f"Say {near}.", FIELD)
 
 
 def restorer_named(catalog: Catalog, name: str) -> str:

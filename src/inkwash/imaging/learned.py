@@ -18,6 +18,7 @@ from inkwash.core.errors import UnsupportedModel
 from inkwash.core.resizing import Size, resize
 from inkwash.imaging.architectures import network_of
 from inkwash.imaging.tiles import Pixels, tiled
+from inkwash.imaging.upscale import Pieces, at_once
 from inkwash.runtime.device import Compute
 from inkwash.runtime.memory import out_of_memory
 
@@ -58,15 +59,9 @@ class Learned:
 
     def __call__(self, picture: Image.Image, size: Size) -> Image.Image:
         """picture: RGB.  Returns it at exactly ``size`` pixels."""
-        work = self.pieces(picture, size)
-        while True:
-            try:
-                next(work)
-            except StopIteration as done:
-                large: Image.Image = done.value
-                return large
+        return at_once(self.pieces(picture, size))
 
-    def pieces(self, picture: Image.Image, size: Size) -> Generator[float, None, Image.Image]:
+    def pieces(self, picture: Image.Image, size: Size) -> Pieces:
         """``__call__`` tile by tile; yields the share of the present pass that is done.
 
         The network is run until the picture is large enough, then Lanczos brings it to the size.  One that only

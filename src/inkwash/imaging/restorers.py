@@ -62,6 +62,6 @@ def load_restorer(path: Path, compute: Compute, name: str = "") -> FaceRestorer:
     network = network_of(read(path), path.name)
     if network.architecture.name not in RUNS:
         message = f"{path.name} ({network.architecture.name}) restores no faces."
-        raise UnsupportedModel(message, f"Choose a {', '.join(RUNS)}; upscalers belong into models/ESRGAN.")
+        raise UnsupportedModel(message, f"Choose one of {', '.join(RUNS)}; upscalers belong into models/ESRGAN.")
     network.model.to(compute.device, dtype_for(network, compute))
     return FaceRestorer(name or path.stem, network)

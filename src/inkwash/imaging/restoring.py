@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from PIL import Image
@@ -10,6 +10,7 @@ from PIL import Image
 from inkwash.imaging.alignment import cut_out, paste_back, upright
 from inkwash.imaging.faces import FaceFinder
 from inkwash.imaging.restorers import FaceRestorer
+from inkwash.imaging.upscale import Pieces, at_once
 
 NO_FACE = "No face was found in the picture, so none was restored."
 
@@ -26,9 +27,7 @@ class Restoring:
     visibility: float = 1.0
     weight: float = 0.5
 
-    def pieces(
-        self, picture: Image.Image, note: Callable[[str], None] = lambda sentence: None
-    ) -> Generator[float, None, Image.Image]:
+    def pieces(self, picture: Image.Image, note: Callable[[str], None] = lambda sentence: None) -> Pieces:
         """Yields the share that is done, face by face; returns the picture, with pixels away from faces as they were.
 
         picture: RGB.  note: told where no face is found; the picture then comes back unchanged.
@@ -45,10 +44,4 @@ class Restoring:
 
     def __call__(self, picture: Image.Image) -> Image.Image:
         """``pieces`` at once."""
-        work = self.pieces(picture)
-        while True:
-            try:
-                next(work)
-            except StopIteration as done:
-                restored: Image.Image = done.value
-                return restored
+        return at_once(self.pieces(picture))

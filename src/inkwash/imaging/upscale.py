@@ -44,6 +44,16 @@ class Resampling:
         return resize(picture, size, resample=PLAIN[self.name])
 
 
+def at_once(work: Pieces) -> Image.Image:
+    """The picture, without looking how far it is."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as done:
+            picture: Image.Image = done.value
+            return picture
+
+
 def pieces(upscaler: Upscaler, picture: Image.Image, size: Size) -> Pieces:
     """``upscaler``'s work, in pieces where it can be cut."""
     if isinstance(upscaler, Piecewise):

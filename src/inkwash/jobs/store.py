@@ -78,12 +78,11 @@ class Store:
     # --- Desk
 
     def submit(self, new: NewJob) -> Job:
-        now = self.clock()
         with self._changing() as change:
             known = None if new.key is None else job_with_key(change.db, new.user, new.key)
             if not known:
                 self._check_room(change.db, new.user)
-                job = new_id(now)
+                job = new_id(change.now)
                 request = with_seeds(new.request) if new.kind == "generate" else new.request
                 change.db.execute(
                     "INSERT INTO jobs (id, kind, request, model, user, priority, key, origin, state, created, passing)"
@@ -97,7 +96,7 @@ class Store:
                         new.priority,
                         new.key,
                         new.origin,
-                        now,
+                        change.now,
                         not new.keep,
                     ),
                 )
@@ -183,7 +182,6 @@ class Store:
     # --- Bench
 
     def claim(self, worker: str, *, model: str | None = None) -> Lease | None:
-        now = self.clock()
         with self._changing() as change:
             self._take_back_expired(change)
             row = change.db.execute(
@@ -195,7 +193,7 @@ class Store:
             change.db.execute(
                 "UPDATE jobs SET state = 'running', worker = ?, token = token + 1, attempts = attempts + 1,"
                 " started = ?, expires = ? WHERE seq = ?",
-                (worker, now, now + self.lease, row["seq"]),
+                (worker, change.now, change.now + self.lease, row["seq"]),
             )
             change.db.execute(
                 "INSERT OR REPLACE INTO turns VALUES (?, (SELECT coalesce(max(turn), 0) + 1 FROM turns))",
