@@ -106,8 +106,10 @@ def test_faces_are_restored_and_no_more_if_so_asked(
         assert made.info["postprocessing"] == "GFPGAN visibility: 0.5"
     monkeypatch.setattr("inkwash.generation.tools.finder", faces.Known)
     capsys.readouterr()
-    assert main(["upscale", str(grey), *flags]) == 0
-    assert "grey.png: No face was found" in capsys.readouterr().err
+    assert main(["upscale", str(grey), *flags, "--json"]) == 0
+    told = capsys.readouterr()
+    assert "grey.png: No face was found" in told.err
+    assert "grey.png: No face was found" in json.loads(told.out)["warnings"][0]
 
 
 def test_without_a_restorer_the_file_that_is_missing_is_named(photo: Path, capsys: Capture) -> None:

@@ -166,7 +166,7 @@ REGIONS = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(REGIONS, max_size=4), st.booleans(), st.sampled_from(TILE_METHODS))
 def test_shares_add_up_to_one_everywhere(regions: list[Region], background: bool, method: TileMethod) -> None:
     size = (9, 14)

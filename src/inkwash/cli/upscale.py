@@ -41,7 +41,7 @@ def upscale(
     face_visibility: Annotated[float, Option(help="0 to 1: of restored faces over those that were there.")] = 1.0,
     out: Annotated[Path | None, Option("--out", "-o", help="A folder, or a file ending in .png, .jpg or .webp.")]
     = None,
-    as_json: Annotated[bool, Option("--json", help="One JSON object: files, seconds.")] = False,
+    as_json: Annotated[bool, Option("--json", help="One JSON object: files, warnings, seconds.")] = False,
     **flags: Any,
 ) -> None:  # fmt: skip
     """Enlarge pictures with a learned upscaler or by resampling, and restore the faces in them.
@@ -64,10 +64,11 @@ def upscale(
     ]
     engine = engine_of(context, flags, here)
     folder = here.outputs_dir / "extras-images" / f"{datetime.now():%Y-%m-%d}"
-    saved, stopped = _enlarge_all(orders, pictures, engine, out, folder)
+    saved, warnings, stopped = _enlarge_all(orders, pictures, engine, out, folder)
     seconds = round(time.monotonic() - started, 3)
     if as_json:
-        told = {"files": [str(path) for path in saved], "seconds": seconds, "cancelled": stopped}
+        files = [str(path) for path in saved]
+        told = {"files": files, "warnings": warnings, "seconds": seconds, "cancelled": stopped}
         print(json.dumps(told, ensure_ascii=False))
     else:
         for path in saved:
@@ -78,13 +79,14 @@ def upscale(
 
 def _enlarge_all(
     orders: Sequence[Extras], sources: Sequence[Path], engine: Drawer, out: Path | None, folder: Path
-) -> tuple[list[Path], bool]:
-    """The files, each saved as soon as it was finished, and whether the person stopped it."""
+) -> tuple[list[Path], list[str], bool]:
+    """The files, each saved as soon as it was finished; what is to be known of them; whether the person stopped it."""
     from inkwash.cli.display import Display
     from inkwash.cli.drawing import stopping
     from inkwash.core.progress import Event
 
     saved: list[Path] = []
+    noted: list[str] = []
     with Display() as display, stopping() as stop:
 
         def progress(event: Event) -> None:
@@ -96,11 +98,12 @@ def _enlarge_all(
             for order, source in zip(orders, sources, strict=True):
                 large, told, warnings = engine.enlarge(order, progress)
                 for warning in warnings:
-                    say(f"{short(source)}: {warning}")
+                    noted.append(f"{short(source)}: {warning}")
+                    say(noted[-1])
                 saved.append(_save(large, told, source, out, folder))
         except Cancelled:
-            return saved, True
-    return saved, False
+            return saved, noted, True
+    return saved, noted, False
 
 
 def _save(large: Image, told: str, source: Path, out: Path | None, folder: Path) -> Path:

@@ -21,7 +21,7 @@ const PLAIN = {
   whole_prompt: false,
   negative_prompt: null as string | null,
   model: '',
-  restore_faces: '', // of what the last pass draws; "": not
+  restore_faces: '', // of the picture that the last pass makes; "": not
 };
 export type Values = typeof PLAIN;
 
@@ -50,7 +50,7 @@ class Wish {
   finished(plan: EnlargePlan): EnlargePlan {
     const { restore_faces } = this.values;
     const last = plan.passes.at(-1);
-    if (!last || last.kind !== 'generate' || !restore_faces || !catalog.byName.has('restore_faces')) return plan;
+    if (!last || !restore_faces || !catalog.byName.has('restore_faces')) return plan;
     return { ...plan, passes: [...plan.passes.slice(0, -1), { ...last, request: { ...last.request, restore_faces } }] };
   }
 
