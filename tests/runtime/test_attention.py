@@ -75,6 +75,18 @@ def test_a_row_is_the_same_bits_alone_and_in_company(shape: tuple[int, int, int,
         assert torch.equal(on_cpu(q[part], k[part], v[part])[0], together[row])
 
 
+def test_keys_of_one_head_are_laid_out_once() -> None:
+    """A view's stride over its only head is kept by ``contiguous``; products then copy the whole before each tile."""
+    q, k, v = tensors((4, 64, 64, 32), torch.bfloat16)
+    for one in (q[0, 1:2], k[0, :2], v[1, 3:]):
+        _, length, width = one.shape
+        for rows, columns in ((0, 0), (0, 16), (32, 0)):
+            padded = attention._padded(one, rows, columns)
+            assert padded.stride() == ((length + rows) * (width + columns), width + columns, 1)
+            assert torch.equal(padded[:, :length, :width], one)
+            assert padded.float().abs().sum() == one.float().abs().sum()
+
+
 def test_very_unequal_scores_do_not_overflow() -> None:
     """Scores of +-10^4: softmax picks one key, whose value comes out."""
     q, k = torch.full((1, 1, 2, 16), 200.0), torch.full((1, 1, 5, 16), -12.0)

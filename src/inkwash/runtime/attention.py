@@ -85,8 +85,8 @@ def _attend_heads(q: Tensor, k: Tensor, v: Tensor, scores: Tensor, tile: int, ou
     """Some heads of one row: (h, N, d), (h, M, d), (h, M, d) into out (N, h, d).  scores: room for one tile."""
     heads, queries, width = q.shape
     more_keys = -k.shape[1] % KEY_LANES
-    keys = F.pad(k, (0, 0, 0, more_keys)).contiguous().transpose(1, 2)
-    values = F.pad(v, (0, -width % VALUE_LANES, 0, more_keys)).contiguous()
+    keys = _padded(k, more_keys, 0).transpose(1, 2)
+    values = _padded(v, more_keys, -width % VALUE_LANES)
     for start in range(0, queries, tile):
         part = q[:, start : start + tile].contiguous()
         room = scores[: heads * part.shape[1] * keys.shape[2]].view(heads, part.shape[1], keys.shape[2])
@@ -94,6 +94,18 @@ def _attend_heads(q: Tensor, k: Tensor, v: Tensor, scores: Tensor, tile: int, ou
         room[..., k.shape[1] :].fill_(-math.inf)
         torch.softmax(room, dim=-1, out=room)
         out[start : start + tile] = torch.bmm(room, values)[..., :width].transpose(0, 1)
+
+
+def _padded(x: Tensor, rows: int, columns: int) -> Tensor:
+    """A copy of (h, N, d) with so many more rows and columns of zeros.
+
+    Its strides are those of the shape, also of a single head, whose stride says nothing: with another, as
+    ``contiguous`` leaves it, every product would copy all of it again.
+    """
+    heads, length, width = x.shape
+    padded = x.new_zeros(heads, length + rows, width + columns)
+    padded[:, :length, :width] = x
+    return padded
 
 
 def _tile(heads: int, queries: int, keys: int) -> tuple[int, int]:
