@@ -19,7 +19,7 @@ GRIDS = st.tuples(
 ).flatmap(lambda sizes: st.tuples(st.just(sizes[0]), st.just(sizes[1]), st.integers(0, min(sizes[1]))))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(GRIDS)
 def test_tiles_cover_the_picture_and_share_what_they_should(
     given_: tuple[tuple[int, int], tuple[int, int], int],
@@ -38,12 +38,12 @@ def test_tiles_cover_the_picture_and_share_what_they_should(
     assert len(lefts) == 1 + math.ceil((size[1] - boxes[0].width) / step)  # not one more than needed
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(GRIDS)
 def test_shares_add_up_to_one(given_: tuple[tuple[int, int], tuple[int, int], int]) -> None:
     size, tile, overlap = given_
     boxes = grid(size, tile, overlap)
-    for weights in (ramps(boxes, size), [gaussian(boxes[0].height, boxes[0].width)] * len(boxes)):
+    for weights in (ramps(boxes), [gaussian(boxes[0].height, boxes[0].width)] * len(boxes)):
         total = torch.zeros(size)
         for box, share in zip(boxes, shares(boxes, weights, size), strict=True):
             assert (share >= 0).all()
@@ -54,7 +54,7 @@ def test_shares_add_up_to_one(given_: tuple[tuple[int, int], tuple[int, int], in
 def test_ramps_fade_linearly_over_what_is_shared_but_its_ends() -> None:
     """Two tiles of 16 on 24 places share 8: the first and the last belong to one tile, the fade takes the other six."""
     boxes = grid((1, 24), (1, 16), 8)
-    first, second = (share[0] for share in shares(boxes, ramps(boxes, (1, 24)), (1, 24)))
+    first, second = (share[0] for share in shares(boxes, ramps(boxes), (1, 24)))
     assert torch.allclose(second[:8], torch.tensor([0.0, *((torch.arange(6) + 0.5) / 6).tolist(), 1.0]), atol=1e-6)
     assert torch.allclose(first[8:], 1 - second[:8], atol=1e-6)
     assert (first[:8] == 1).all()
@@ -65,7 +65,7 @@ def test_ramps_fade_linearly_over_what_is_shared_but_its_ends() -> None:
 def test_what_lies_beside_a_cut_does_not_count(overlap: int) -> None:
     """An eighth of what SD upscale's tiles share, at the least: 8 pixels at A1111's 64 of 512."""
     boxes = grid((512, 1024), (512, 512), overlap)
-    for box, share in zip(boxes, shares(boxes, ramps(boxes, (512, 1024)), (512, 1024)), strict=True):
+    for box, share in zip(boxes, shares(boxes, ramps(boxes), (512, 1024)), strict=True):
         assert box.left == 0 or (share[:, : overlap // 8] == 0).all()
         assert box.right == 1024 or (share[:, -(overlap // 8) :] == 0).all()
 

@@ -19,6 +19,7 @@ from inkwash.core.progress import Event, Started, Step
 from inkwash.core.request import GenerateRequest, HiresPass, NoiseInversion, Region, Result, SDUpscale, TiledDiffusion
 from inkwash.generation.engine import Engine
 from inkwash.generation.inversion import details, renoised
+from inkwash.generation.sd_upscale import FINE
 from inkwash.generation.structure import RADIUS, low_pass
 
 RANDOM = np.random.default_rng(3)
@@ -33,6 +34,9 @@ REQUEST = GenerateRequest(
     init_image=PHOTO,
     denoising_strength=0.6,
 )
+TILED = dataclasses.replace(
+    REQUEST, tiled=TiledDiffusion(tile_width=8, tile_height=8, overlap=4, upscaler="Lanczos", scale=2.0)
+)
 UPSCALE = dataclasses.replace(REQUEST, width=64, height=80, sd_upscale=SDUpscale(scale=2.0, overlap=16))
 
 
@@ -45,24 +49,30 @@ def pixels(image: Image.Image) -> Tensor:
 
 
 def test_sd_upscale_without_strength_is_its_tiles_put_together(engine: Engine) -> None:
-    """Two tiles of 64 on 96 share 32 pixels; the second's share rises over the middle 24 by 1/24 a pixel."""
+    """Two tiles of 64 on 96 share 32 pixels; the second's share rises over the middle 24, of fine detail over 8."""
     result, model = draw(engine, UPSCALE, denoising_strength=0.0, keep_structure=0.0), engine.model("tiny")
     large = PHOTO.resize((96, 80), Image.Resampling.LANCZOS)
     left, right = (model.decode(model.encode(pixels(large.crop((x, 0, x + 64, 80))))) for x in (0, 32))
-    ramp = ((torch.arange(32) - 3.5) / 24).clamp(0, 1)
-    mixed = left[..., 32:] * (1 - ramp) + right[..., :32] * ramp
-    expected = torch.cat([left[..., :32], mixed, right[..., 32:]], dim=-1)
+    broad, fine = torch.zeros(3, 80, 96), torch.zeros(3, 80, 96)
+    for tile, place, falling in ((left, slice(0, 64), True), (right, slice(32, 96), False)):
+        blurred = torch.from_numpy(gaussian_filter(tile.numpy(), (0, FINE, FINE), mode="nearest", truncate=3.0))
+        for band, part, blind in ((broad, blurred, 4), (fine, tile - blurred, 12)):
+            rise = ((torch.arange(32) + 0.5 - blind) / (32 - 2 * blind)).clamp(0, 1)
+            share = torch.cat([torch.ones(32), 1 - rise] if falling else [rise, torch.ones(32)])
+            band[..., place] += part * share
+    expected = (broad + fine).clamp(0, 1)
     assert result.images[0].size == (96, 80)
     assert (pixels(result.images[0]) - expected).abs().max() < 1.01 / 255
     assert result.latents.shape == (1, 4, 10, 12)
 
 
-def test_tiles_get_the_colours_of_the_picture(engine: Engine) -> None:
+@pytest.mark.parametrize("request_", [UPSCALE, TILED, dataclasses.replace(TILED, tiled=None, width=96, height=80)])
+def test_kept_structure_keeps_the_colours_of_the_picture(engine: Engine, request_: GenerateRequest) -> None:
     """The tiny autoencoder, which is random, changes them by tens of levels."""
     large = pixels(PHOTO.resize((96, 80), Image.Resampling.LANCZOS)).numpy()
 
     def away(kept: float) -> float:
-        drawn = pixels(draw(engine, UPSCALE, denoising_strength=0.0, keep_structure=kept).images[0]).numpy()
+        drawn = pixels(draw(engine, request_, denoising_strength=0.0, keep_structure=kept).images[0]).numpy()
         return float(np.abs(gaussian_filter(drawn - large, (0, 8 * RADIUS, 8 * RADIUS), mode="nearest")).mean())
 
     assert away(1.0) < 0.3 * away(0.0)

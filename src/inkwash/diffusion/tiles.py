@@ -38,31 +38,31 @@ def feather(height: int, width: int, ratio: float) -> Tensor:
     return (distance / radius).clamp(max=1.0) ** 2
 
 
-def ramps(boxes: Sequence[Box], size: tuple[int, int]) -> list[Tensor]:
-    """Weights that fade linearly from tile to tile over what they share but its ``BLIND`` ends: (height, width) each.
+def ramps(boxes: Sequence[Box], blind: float = BLIND) -> list[Tensor]:
+    """Weights that fade linearly from tile to tile over what they share but its ``blind`` ends: (height, width) each.
 
     boxes: a ``grid``.  At the picture's own border nothing fades.
     """
     tops, lefts = sorted({box.top for box in boxes}), sorted({box.left for box in boxes})
     return [
-        _ramp(box.top, box.height, tops, size[0])[:, None] * _ramp(box.left, box.width, lefts, size[1]) for box in boxes
+        _ramp(box.top, box.height, tops, blind)[:, None] * _ramp(box.left, box.width, lefts, blind) for box in boxes
     ]
 
 
-def _ramp(start: int, length: int, all_starts: Sequence[int], whole: int) -> Tensor:
+def _ramp(start: int, length: int, all_starts: Sequence[int], blind: float) -> Tensor:
     """One side of a tile: up over what it shares with the tile before, down over what it shares with the next."""
     x, index = torch.arange(length, dtype=torch.float32) + 0.5, all_starts.index(start)
     up = down = torch.ones(length)
     if index > 0:
-        up = _rise(x / (all_starts[index - 1] + length - start))
+        up = _rise(x / (all_starts[index - 1] + length - start), blind)
     if index + 1 < len(all_starts):
-        down = _rise((length - x) / (start + length - all_starts[index + 1]))
+        down = _rise((length - x) / (start + length - all_starts[index + 1]), blind)
     return torch.minimum(up, down)
 
 
-def _rise(way: Tensor) -> Tensor:
+def _rise(way: Tensor, blind: float) -> Tensor:
     """way: from the cut, 0, to where the other tile ends, 1."""
-    return ((way - BLIND) / (1 - 2 * BLIND)).clamp(0, 1)
+    return ((way - blind) / (1 - 2 * blind)).clamp(0, 1)
 
 
 def shares(boxes: Sequence[Box], weights: Sequence[Tensor], size: tuple[int, int]) -> list[Tensor]:

@@ -17,12 +17,13 @@ from inkwash.diffusion.noise import PictureNoise
 from inkwash.generation.canvas import Canvas, canvas_of, drawing_size, enlarged
 from inkwash.generation.conditioning import TextSettings
 from inkwash.generation.job import Job, Picture
-from inkwash.generation.latents import Source, source_of
+from inkwash.generation.latents import Source, as_tensor, source_of
 from inkwash.generation.pictures import as_image
 from inkwash.generation.refine import enlarge, second_pass
 from inkwash.generation.regions import box_of
 from inkwash.generation.run import Decode, Encode, Enlarge, RestoreFaces, Run
 from inkwash.generation.sd_upscale import Mosaic, tile_by_tile
+from inkwash.generation.structure import RADIUS, held
 from inkwash.generation.tasks import Drawing, RegionWish, Sampling, Watch, Wishes, img2img, txt2img, upscale
 from inkwash.generation.wording import Wording
 from inkwash.models.stable_diffusion import StableDiffusion
@@ -77,7 +78,8 @@ def drawn(job: Job, picture: Picture, tell: Progress) -> Run[Made]:
         drawing, model, step = Drawing(early.denoised), early.model, early.step
     _check_finite(drawing.latents, picture)
     tell(Decoding(picture.index, len(job.pictures)))
-    image = yield from _with_faces(job, as_image((yield Decode(model, drawing.latents))))
+    decoded: Tensor = yield Decode(model, drawing.latents)
+    image = yield from _with_faces(job, as_image(_in_its_colours(job, canvas, decoded)))
     if canvas is not None:
         image = canvas.finish(image, None if drawing.moved is None else as_image(drawing.moved.cpu()))
     return Made(drawing.latents.cpu(), image, step)
@@ -111,6 +113,14 @@ def upscaled(job: Job, mosaic: Mosaic, picture: Picture, tell: Progress) -> Run[
     colours = large if job.request.color_correction else None
     image = Canvas(large, colours=colours).finish((yield from _with_faces(job, as_image(whole))))
     return Made(latents, image, ended[0] if ended else None)
+
+
+def _in_its_colours(job: Job, canvas: Canvas | None, decoded: Tensor) -> Tensor:
+    """Where structure is kept, the picture takes its source's colours, too, unless a second pass enlarged it."""
+    kept, size = job.request.keep_structure, (decoded.shape[2], decoded.shape[1])
+    if canvas is None or not kept or canvas.picture.size != size:
+        return decoded
+    return held(decoded, as_tensor(canvas.picture), kept, RADIUS * job.model.latent_factor)
 
 
 def _with_faces(job: Job, image: Image.Image) -> Run[Image.Image]:

@@ -13,13 +13,22 @@ from inkwash.core.boxes import Box, grid
 from inkwash.core.errors import InvalidRequest
 from inkwash.core.request import GenerateRequest, SDUpscale
 from inkwash.core.resizing import Size, scaled
-from inkwash.diffusion.tiles import ramps, shares
+from inkwash.diffusion.tiles import BLIND, ramps, shares
 from inkwash.generation.canvas import drawing_size
 from inkwash.generation.latents import as_tensor
 from inkwash.generation.run import Decode, Run
-from inkwash.generation.structure import RADIUS, held
+from inkwash.generation.structure import RADIUS, held, low_pass
 from inkwash.generation.tiled import MOST
 from inkwash.models.stable_diffusion import StableDiffusion
+
+FINE = 3.0
+"""Pixels, the standard deviation of a low pass: waves shorter than 16 are fine detail, which fades quickly.
+
+Every band over about its own wavelength: P. Burt and E. Adelson, "A Multiresolution Spline" (1983).
+"""
+
+FINE_BLIND = 3 / 8
+"""``BLIND`` of fine detail."""
 
 
 @dataclass(frozen=True)
@@ -68,20 +77,22 @@ def tile_by_tile(
 ) -> Run[tuple[Tensor, Tensor]]:
     """Latents (4, h, w) and picture (3, H, W) of the whole, on the CPU.  one: draws a tile, by number, over pixels.
 
-    Both fade from tile to tile over what they share, as ``ramps`` does.  keep_structure: 0..1, of each tile's colours.
+    Both fade from tile to tile over what they share, as ``ramps`` does; of the picture its fine detail (``FINE``) only
+    in the middle: the mean of two drawings is softer than either.  keep_structure: 0..1, of each tile's colours.
     """
     size, factor = mosaic.size, mosaic.factor
     pixels = [box.times(factor) for box in mosaic.boxes]
     grids = (size[1] // factor, size[0] // factor), (size[1], size[0])
     latents, picture = torch.zeros(model.spec.vae.latent_channels, *grids[0]), torch.zeros(3, *grids[1])
-    fine = shares(pixels, ramps(pixels, grids[1]), grids[1])
-    coarse = shares(mosaic.boxes, ramps(mosaic.boxes, grids[0]), grids[0])
+    cells = shares(mosaic.boxes, ramps(mosaic.boxes), grids[0])
+    wide, narrow = (shares(pixels, ramps(pixels, blind), grids[1]) for blind in (BLIND, FINE_BLIND))
     for number, (box, place) in enumerate(zip(mosaic.boxes, pixels, strict=True)):
         part = large.crop((place.left, place.top, place.right, place.bottom))
         drawn = yield from one(number, part)
         decoded: Tensor = yield Decode(model, drawn)
         if keep_structure:
             decoded = held(decoded, as_tensor(part), keep_structure, RADIUS * factor)
-        latents[(..., *box.place)] += drawn.cpu() * coarse[number]
-        picture[(..., *place.place)] += decoded * fine[number]
+        broad = low_pass(decoded, FINE)
+        latents[(..., *box.place)] += drawn.cpu() * cells[number]
+        picture[(..., *place.place)] += broad * wide[number] + (decoded - broad) * narrow[number]
     return latents, picture.clamp(0, 1)

@@ -35,7 +35,8 @@ def guarded(ask: Ask, original: Tensor, strength: float, first: float) -> Ask:
 def held(picture: Tensor, source: Tensor, strength: float, radius: float) -> Tensor:
     """A finished picture's low frequencies drawn towards its source's, both (3, H, W); radius in pixels.
 
-    An autoencoder that sees one tile alone gives it colours a little different from its neighbour's.
+    A model draws what it is given in tones of its own, and an autoencoder that sees one tile alone gives it colours a
+    little different from its neighbour's.
     """
     return (picture + strength * low_pass(source - picture, radius)).clamp(0, 1)
 
