@@ -81,7 +81,7 @@ def test_the_plan_alone_draws_nothing(engine: FakeEngine, photo: Path, folders: 
     assert not (folders / "outputs").exists()
     told = capsys.readouterr().err
     assert "64x48 -> 2 passes" in told
-    assert "1. 256x192: enlarged by Lanczos, redrawn in 6 tiles by Mixture of Diffusers at strength 0.35, about" in told
+    assert "1. 256x192: enlarged by Lanczos, redrawn in 6 tiles by Mixture of Diffusers at strength 0.35, less" in told
     assert "2. 1024x768: enlarged by Lanczos, redrawn in " in told
 
 

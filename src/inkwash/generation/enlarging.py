@@ -70,9 +70,9 @@ class Pass:
         """The pass in words."""
         tiles = "in one piece" if self.tiles == 1 else f"in {self.tiles} tiles by {self.road}"
         strength = f"redrawn {tiles} at strength {self.request.denoising_strength:g}"
-        return (
-            f"{self.size[0]}x{self.size[1]}: enlarged by {self.upscaler}, {strength}, about {self.memory / 1e9:.1f} GB"
-        )
+        gigabytes = self.memory / 1e9
+        memory = f"about {gigabytes:.1f} GB" if gigabytes >= 0.05 else "less than 0.1 GB"
+        return f"{self.size[0]}x{self.size[1]}: enlarged by {self.upscaler}, {strength}, {memory}"
 
 
 def plan_enlarging(
