@@ -17,7 +17,7 @@ from inkwash.diffusion.noise import PictureNoise
 from inkwash.generation.canvas import Canvas, canvas_of, drawing_size, enlarged
 from inkwash.generation.conditioning import TextSettings
 from inkwash.generation.job import Job, Picture
-from inkwash.generation.latents import Source, as_tensor, source_of
+from inkwash.generation.latents import Source, source_of
 from inkwash.generation.pictures import as_image
 from inkwash.generation.refine import enlarge, second_pass
 from inkwash.generation.regions import box_of
@@ -120,7 +120,7 @@ def _in_its_colours(job: Job, canvas: Canvas | None, decoded: Tensor) -> Tensor:
     kept, size = job.request.keep_structure, (decoded.shape[2], decoded.shape[1])
     if canvas is None or not kept or canvas.picture.size != size:
         return decoded
-    return held(decoded, as_tensor(canvas.picture), kept, RADIUS * job.model.latent_factor)
+    return held(decoded, canvas.picture, kept, RADIUS * job.model.latent_factor)
 
 
 def _with_faces(job: Job, image: Image.Image) -> Run[Image.Image]:

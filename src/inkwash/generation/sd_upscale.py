@@ -15,7 +15,6 @@ from inkwash.core.request import GenerateRequest, SDUpscale
 from inkwash.core.resizing import Size, scaled
 from inkwash.diffusion.tiles import BLIND, ramps, shares
 from inkwash.generation.canvas import drawing_size
-from inkwash.generation.latents import as_tensor
 from inkwash.generation.run import Decode, Run
 from inkwash.generation.structure import RADIUS, held, low_pass
 from inkwash.generation.tiled import MOST
@@ -91,7 +90,7 @@ def tile_by_tile(
         drawn = yield from one(number, part)
         decoded: Tensor = yield Decode(model, drawn)
         if keep_structure:
-            decoded = held(decoded, as_tensor(part), keep_structure, RADIUS * factor)
+            decoded = held(decoded, part, keep_structure, RADIUS * factor)
         broad = low_pass(decoded, FINE)
         latents[(..., *box.place)] += drawn.cpu() * cells[number]
         picture[(..., *place.place)] += broad * wide[number] + (decoded - broad) * narrow[number]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
 from inkwash.diffusion import Prediction
+from inkwash.generation.latents import as_tensor
 from inkwash.generation.run import Ask, Run
 
 RADIUS = 2.0
@@ -32,13 +34,16 @@ def guarded(ask: Ask, original: Tensor, strength: float, first: float) -> Ask:
     return pulled
 
 
-def held(picture: Tensor, source: Tensor, strength: float, radius: float) -> Tensor:
-    """A finished picture's low frequencies drawn towards its source's, both (3, H, W); radius in pixels.
+@torch.inference_mode()
+def held(picture: Tensor, source: Image.Image, strength: float, radius: float) -> Tensor:
+    """A finished picture, (3, H, W), whose low frequencies are drawn towards its source's in place; radius in pixels.
 
     A model draws what it is given in tones of its own, and an autoencoder that sees one tile alone gives it colours a
     little different from its neighbour's.
     """
-    return (picture + strength * low_pass(source - picture, radius)).clamp(0, 1)
+    for own, channel in zip(picture, source.split(), strict=True):  # one by one: a large picture is a gigabyte
+        own += strength * low_pass(as_tensor(channel) - own, radius)[0]
+    return picture.clamp_(0, 1)
 
 
 def low_pass(x: Tensor, radius: float = RADIUS) -> Tensor:
