@@ -142,6 +142,14 @@ def test_the_last_pass_ends_at_the_target(size: tuple[int, int], to: int) -> Non
         before = one.size
 
 
+@pytest.mark.parametrize("road", [None, "SD upscale"])
+def test_the_finished_picture_counts_in_what_a_plan_needs(road: str | None) -> None:
+    passes = plan_enlarging(
+        GenerateRequest(), (512, 512), Target(to=8192, road=road), sd1_spec(), torch.float32, 10**12
+    )
+    assert passes[-1].memory > 3 * 4 * 8192**2
+
+
 def test_what_does_not_fit_is_drawn_tile_by_tile() -> None:
     (large,) = planned((512, 512), Target(to=2048))
     assert large.tiled is not None

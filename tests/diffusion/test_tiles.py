@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from inkwash.core.boxes import Box, grid
 from inkwash.diffusion.tiles import feather, gaussian, ramps, shares
@@ -17,6 +18,11 @@ from inkwash.diffusion.tiles import feather, gaussian, ramps, shares
 GRIDS = st.tuples(
     st.tuples(st.integers(1, 30), st.integers(1, 30)), st.tuples(st.integers(1, 12), st.integers(1, 12))
 ).flatmap(lambda sizes: st.tuples(st.just(sizes[0]), st.just(sizes[1]), st.integers(0, min(sizes[1]))))
+
+
+def faded(boxes: list[Box]) -> list[Tensor]:
+    """The shares of ``ramps``, written out."""
+    return [ramp.over(torch.ones(1, box.height, box.width))[0] for ramp, box in zip(ramps(boxes), boxes, strict=True)]
 
 
 @settings(max_examples=50)
@@ -43,9 +49,10 @@ def test_tiles_cover_the_picture_and_share_what_they_should(
 def test_shares_add_up_to_one(given_: tuple[tuple[int, int], tuple[int, int], int]) -> None:
     size, tile, overlap = given_
     boxes = grid(size, tile, overlap)
-    for weights in (ramps(boxes), [gaussian(boxes[0].height, boxes[0].width)] * len(boxes)):
+    one = gaussian(boxes[0].height, boxes[0].width)
+    for all_shares in (faded(boxes), shares(boxes, [one] * len(boxes), size)):
         total = torch.zeros(size)
-        for box, share in zip(boxes, shares(boxes, weights, size), strict=True):
+        for box, share in zip(boxes, all_shares, strict=True):
             assert (share >= 0).all()
             total[box.place] += share
         assert torch.allclose(total, torch.ones(size), atol=1e-5)
@@ -54,7 +61,7 @@ def test_shares_add_up_to_one(given_: tuple[tuple[int, int], tuple[int, int], in
 def test_ramps_fade_linearly_over_what_is_shared_but_its_ends() -> None:
     """Two tiles of 16 on 24 places share 8: the first and the last belong to one tile, the fade takes the other six."""
     boxes = grid((1, 24), (1, 16), 8)
-    first, second = (share[0] for share in shares(boxes, ramps(boxes), (1, 24)))
+    first, second = (share[0] for share in faded(boxes))
     assert torch.allclose(second[:8], torch.tensor([0.0, *((torch.arange(6) + 0.5) / 6).tolist(), 1.0]), atol=1e-6)
     assert torch.allclose(first[8:], 1 - second[:8], atol=1e-6)
     assert (first[:8] == 1).all()
@@ -65,7 +72,7 @@ def test_ramps_fade_linearly_over_what_is_shared_but_its_ends() -> None:
 def test_what_lies_beside_a_cut_does_not_count(overlap: int) -> None:
     """An eighth of what SD upscale's tiles share, at the least: 8 pixels at A1111's 64 of 512."""
     boxes = grid((512, 1024), (512, 512), overlap)
-    for box, share in zip(boxes, shares(boxes, ramps(boxes), (512, 1024)), strict=True):
+    for box, share in zip(boxes, faded(boxes), strict=True):
         assert box.left == 0 or (share[:, : overlap // 8] == 0).all()
         assert box.right == 1024 or (share[:, -(overlap // 8) :] == 0).all()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -38,15 +40,35 @@ def feather(height: int, width: int, ratio: float) -> Tensor:
     return (distance / radius).clamp(max=1.0) ** 2
 
 
-def ramps(boxes: Sequence[Box], blind: float = BLIND) -> list[Tensor]:
-    """Weights that fade linearly from tile to tile over what they share but its ``blind`` ends: (height, width) each.
+class Ramp(NamedTuple):
+    """A tile's share at every place, the product of its share at every row, (height, 1), and at every column."""
+
+    rows: Tensor
+    columns: Tensor
+
+    def over(self, x: Tensor) -> Tensor:
+        """x: (c, height, width)."""
+        return x * self.rows * self.columns
+
+
+def ramps(boxes: Sequence[Box], blind: float = BLIND) -> list[Ramp]:
+    """Shares that fade linearly from tile to tile over what they share but its ``blind`` ends, and add up to 1.
 
     boxes: a ``grid``.  At the picture's own border nothing fades.
     """
-    tops, lefts = sorted({box.top for box in boxes}), sorted({box.left for box in boxes})
-    return [
-        _ramp(box.top, box.height, tops, blind)[:, None] * _ramp(box.left, box.width, lefts, blind) for box in boxes
-    ]
+    down = _sides({box.top for box in boxes}, boxes[0].height, blind)
+    across = _sides({box.left for box in boxes}, boxes[0].width, blind)
+    return [Ramp(down[box.top][:, None], across[box.left]) for box in boxes]
+
+
+def _sides(starts: AbstractSet[int], length: int, blind: float) -> dict[int, Tensor]:
+    """For every start the share of a tile of that length, along one side."""
+    placed = sorted(starts)
+    weights = {start: _ramp(start, length, placed, blind) for start in placed}
+    total = torch.zeros(placed[-1] + length)
+    for start, weight in weights.items():
+        total[start : start + length] += weight
+    return {start: weight / total[start : start + length] for start, weight in weights.items()}
 
 
 def _ramp(start: int, length: int, all_starts: Sequence[int], blind: float) -> Tensor:

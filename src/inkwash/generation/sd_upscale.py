@@ -13,7 +13,7 @@ from inkwash.core.boxes import Box, grid
 from inkwash.core.errors import InvalidRequest
 from inkwash.core.request import GenerateRequest, SDUpscale
 from inkwash.core.resizing import Size, scaled
-from inkwash.diffusion.tiles import BLIND, ramps, shares
+from inkwash.diffusion.tiles import ramps
 from inkwash.generation.canvas import drawing_size
 from inkwash.generation.run import Decode, Run
 from inkwash.generation.structure import RADIUS, held, low_pass
@@ -83,8 +83,7 @@ def tile_by_tile(
     pixels = [box.times(factor) for box in mosaic.boxes]
     grids = (size[1] // factor, size[0] // factor), (size[1], size[0])
     latents, picture = torch.zeros(model.spec.vae.latent_channels, *grids[0]), torch.zeros(3, *grids[1])
-    cells = shares(mosaic.boxes, ramps(mosaic.boxes), grids[0])
-    wide, narrow = (shares(pixels, ramps(pixels, blind), grids[1]) for blind in (BLIND, FINE_BLIND))
+    cells, wide, narrow = ramps(mosaic.boxes), ramps(pixels), ramps(pixels, FINE_BLIND)
     for number, (box, place) in enumerate(zip(mosaic.boxes, pixels, strict=True)):
         part = large.crop((place.left, place.top, place.right, place.bottom))
         drawn = yield from one(number, part)
@@ -92,6 +91,6 @@ def tile_by_tile(
         if keep_structure:
             decoded = held(decoded, part, keep_structure, RADIUS * factor)
         broad = low_pass(decoded, FINE)
-        latents[(..., *box.place)] += drawn.cpu() * cells[number]
-        picture[(..., *place.place)] += broad * wide[number] + (decoded - broad) * narrow[number]
+        latents[(..., *box.place)] += cells[number].over(drawn.cpu())
+        picture[(..., *place.place)] += wide[number].over(broad) + narrow[number].over(decoded - broad)
     return latents, picture.clamp(0, 1)
